@@ -1,0 +1,68 @@
+/* What the compiler calls for copies and fills, and its other run-time symbols. No vector registers: see entry.S. */
+    .text
+    .globl memcpy, memmove
+memcpy:
+memmove:
+    mov %rdi, %rax
+    mov %rdx, %rcx
+    mov %rdi, %r8
+    sub %rsi, %r8
+    cmp %rdx, %r8                   /* destination within the source: copy backwards */
+    jb 1f
+    cmp $64, %rcx
+    ja 3f
+    mov %rcx, %rdx
+    shr $3, %rcx
+    jz 5f
+4:  mov (%rsi), %r8
+    mov %r8, (%rdi)
+    add $8, %rsi
+    add $8, %rdi
+    dec %rcx
+    jnz 4b
+5:  and $7, %edx
+    jz 6f
+7:  mov (%rsi), %r8b
+    mov %r8b, (%rdi)
+    inc %rsi
+    inc %rdi
+    dec %edx
+    jnz 7b
+6:  ret
+3:  rep movsb
+    ret
+1:  lea -1(%rdi, %rdx), %rdi
+    lea -1(%rsi, %rdx), %rsi
+    std
+    rep movsb
+    cld
+    ret
+
+    .globl memset
+memset:
+    mov %rdi, %r8
+    mov %esi, %eax
+    mov %rdx, %rcx
+    rep stosb
+    mov %r8, %rax
+    ret
+
+    .globl RhpByRefAssignRef
+RhpByRefAssignRef:                  /* *rdi++ = *rsi++; rcx may be clobbered */
+    mov (%rsi), %rcx
+    mov %rcx, (%rdi)
+    add $8, %rdi
+    add $8, %rsi
+    ret
+
+    .globl RhpReversePInvoke, RhpReversePInvokeReturn
+RhpReversePInvoke:
+RhpReversePInvokeReturn:
+    ret
+
+    .data
+    .balign 8
+    .globl __security_cookie
+__security_cookie: .quad 0x9e3779b97f4a7c15
+
+    .section .note.GNU-stack, "", @progbits
