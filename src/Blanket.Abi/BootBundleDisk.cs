@@ -1,0 +1,23 @@
+using System.Runtime.InteropServices;
+
+namespace Blanket.Abi;
+
+/// <summary>One disk of a guest, backed by a whole disk of L0.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 8)]
+public struct BootBundleDisk
+{
+    /// <summary>The virtual device as configured, such as <c>xvda</c>.</summary>
+    public BootBundleShortName Name;
+
+    /// <summary>Serial of L0's disk; unique in the bundle.</summary>
+    public BootBundleSerial Serial;
+
+    /// <summary>Number of the virtual device in xenstore (xen-vbd-interface(7)); unique in its guest.</summary>
+    public uint VirtualDevice;
+
+    /// <summary><see cref="BootBundle.DiskReadOnly"/> and <see cref="BootBundle.DiskNoDiscard"/>.</summary>
+    public uint Flags;
+
+    /// <summary>Zero.</summary>
+    public uint Reserved;
+}
