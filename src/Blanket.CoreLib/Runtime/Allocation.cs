@@ -12,14 +12,14 @@ public static unsafe class Allocation
 {
     private static byte* _cursor;
     private static byte* _limit;
-    private static delegate*<nuint, nuint> _refill;
+    private static delegate*<nuint, nuint*, nuint*, bool> _refill;
 
     /// <summary>Directs 'new' to [cursor, limit) and, when that is used up, to what <paramref name="refill"/> gives.</summary>
     /// <param name="cursor">First free byte, 16-byte aligned; memory up to <paramref name="limit"/> is zero.</param>
     /// <param name="limit">End of the region.</param>
-    /// <param name="refill">Called with the bytes needed; returns the address of a zeroed region of at least so many
-    /// bytes rounded up to whole frames, or 0.</param>
-    public static void Enter(nuint cursor, nuint limit, delegate*<nuint, nuint> refill)
+    /// <param name="refill">Called with the bytes needed; fills in the start and the end of a zeroed, 16-byte aligned
+    /// region of at least so many bytes, or returns false.</param>
+    public static void Enter(nuint cursor, nuint limit, delegate*<nuint, nuint*, nuint*, bool> refill)
     {
         _cursor = (byte*)cursor;
         _limit = (byte*)limit;
@@ -39,8 +39,6 @@ public static unsafe class Allocation
         return cursor;
     }
 
-    private const nuint FrameMask = 4095;
-
     private static byte* Take(nuint size)
     {
         size = (size + 15) & ~(nuint)15;
@@ -51,14 +49,14 @@ public static unsafe class Allocation
                 ThrowHelper.Abandon();
             }
 
-            nuint region = _refill(size);
-            if (region == 0)
+            nuint start, end;
+            if (!_refill(size, &start, &end))
             {
                 ThrowHelper.Abandon();
             }
 
-            _cursor = (byte*)region;
-            _limit = _cursor + ((size + FrameMask) & ~FrameMask);
+            _cursor = (byte*)start;
+            _limit = (byte*)end;
         }
 
         byte* result = _cursor;

@@ -184,6 +184,11 @@ namespace System.Diagnostics.CodeAnalysis
 {
     public sealed class DoesNotReturnAttribute : Attribute;
 
+    public sealed class DoesNotReturnIfAttribute(bool parameterValue) : Attribute
+    {
+        public bool ParameterValue { get; } = parameterValue;
+    }
+
     public sealed class UnscopedRefAttribute : Attribute;
 
     public sealed class SetsRequiredMembersAttribute : Attribute;

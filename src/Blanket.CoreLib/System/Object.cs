@@ -48,9 +48,11 @@ public sealed class String
     }
 }
 
-public abstract class Array
+public abstract class Array : Collections.IEnumerable
 {
     internal int _numComponents;
+
+    Collections.IEnumerator Collections.IEnumerable.GetEnumerator() => null!;
 
     public int Length
     {

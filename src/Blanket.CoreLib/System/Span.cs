@@ -99,7 +99,8 @@ public readonly ref struct Span<T>
         return new Span<T>(ref Unsafe.Add(ref _reference, (nint)(uint)start), length);
     }
 
-    public void Clear() => Fill(default!);
+    public unsafe void Clear() =>
+        MemoryRoutines.memset((byte*)Unsafe.AsPointer(ref _reference), 0, (nuint)(uint)_length * (nuint)Unsafe.SizeOf<T>());
 
     public void Fill(T value)
     {
@@ -118,6 +119,9 @@ public readonly ref struct Span<T>
     }
 
     public bool TryCopyTo(Span<T> destination) => ((ReadOnlySpan<T>)this).TryCopyTo(destination);
+
+    /// <summary>For 'fixed' statements.</summary>
+    public ref T GetPinnableReference() => ref _reference;
 
     public Enumerator GetEnumerator() => new(this);
 
@@ -255,6 +259,9 @@ public readonly ref struct ReadOnlySpan<T>
         Buffer.Memmove(ref destination._reference, ref _reference, (nuint)(uint)_length);
         return true;
     }
+
+    /// <summary>For 'fixed' statements.</summary>
+    public ref readonly T GetPinnableReference() => ref _reference;
 
     public Enumerator GetEnumerator() => new(this);
 

@@ -150,5 +150,9 @@ namespace System
         [MethodImpl(MethodImplOptions.InternalCall)]
         [Runtime.RuntimeImport("*", "memmove")]
         internal static extern byte* memmove(byte* destination, byte* source, nuint length);
+
+        [MethodImpl(MethodImplOptions.InternalCall)]
+        [Runtime.RuntimeImport("*", "memset")]
+        internal static extern byte* memset(byte* destination, int value, nuint length);
     }
 }

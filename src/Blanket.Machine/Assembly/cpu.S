@@ -110,6 +110,11 @@ function interrupts_restore
     jz 1f
     sti
 1:  ret
+function interrupts_allow_pending   /* sti holds interrupts off for one more instruction */
+    sti
+    nop
+    cli
+    ret
 function cpu_pause
     pause
     ret

@@ -1,0 +1,32 @@
+using Blanket.Machine;
+
+namespace Blanket.Core.Domains;
+
+/// <summary>A virtual CPU of a domain. What entry code touches is in <see cref="State"/>; the rest is here.</summary>
+public sealed class Vcpu
+{
+    private readonly ulong _stateFrame;
+
+    /// <summary>A vCPU that is not yet initialised.</summary>
+    /// <param name="domain">Its domain.</param>
+    /// <param name="id">Its number in the domain, from 0.</param>
+    /// <param name="stateFrame">First of the 4 zeroed frames of its <see cref="VcpuState"/>.</param>
+    public Vcpu(Domain domain, int id, ulong stateFrame)
+    {
+        Domain = domain;
+        Id = id;
+        _stateFrame = stateFrame;
+    }
+
+    /// <summary>The domain that it belongs to.</summary>
+    public Domain Domain { get; }
+
+    /// <summary>Its number in the domain, from 0.</summary>
+    public int Id { get; }
+
+    /// <summary>Registers, callbacks and everything else that entry code works on. Changed only by the CPU it runs on, or while it is off.</summary>
+    public ref VcpuState State => ref PhysicalMemory.At<VcpuState>(_stateFrame << Cpu.PageShift);
+
+    /// <summary>Physical address of <see cref="State"/>.</summary>
+    public ulong StateAddress => _stateFrame << Cpu.PageShift;
+}

@@ -1,0 +1,218 @@
+using System.Threading;
+
+namespace Blanket.Machine;
+
+/// <summary>
+/// Buddy allocator of machine frames. Blocks are 2^order frames, aligned to their size. One lock; a per-order
+/// free list threads through <see cref="FrameInfo"/>, so no other memory is needed.
+/// </summary>
+public static class FrameAllocator
+{
+    /// <summary>Largest order: 1 GiB blocks.</summary>
+    public const int MaximumOrder = 18;
+
+    private static SpinLock s_lock;
+    private static FreeLists s_heads;
+    private static ulong s_free;
+    private static ulong s_total;
+
+    [System.Runtime.CompilerServices.InlineArray(MaximumOrder + 1)]
+    private struct FreeLists
+    {
+        private uint _head;
+    }
+
+    /// <summary>Frames that are free.</summary>
+    public static ulong FreeFrames => Volatile.Read(ref s_free);
+
+    /// <summary>Frames that were ever given to the allocator.</summary>
+    public static ulong TotalFrames => s_total;
+
+    /// <summary>Starts empty; call once before <see cref="AddRange"/>.</summary>
+    public static void Initialize()
+    {
+        s_lock = new SpinLock(LockClass.FrameAllocator);
+        s_free = 0;
+        s_total = 0;
+        for (int order = 0; order <= MaximumOrder; order++)
+        {
+            s_heads[order] = FrameInfo.None;
+        }
+    }
+
+    /// <summary>Gives usable memory to the allocator.</summary>
+    /// <param name="first">First frame.</param>
+    /// <param name="count">Number of frames; all must have a record in <see cref="FrameTable"/>.</param>
+    public static void AddRange(ulong first, ulong count)
+    {
+        s_lock.Acquire();
+        s_total += count;
+        while (count > 0)
+        {
+            int order = MaximumOrder;
+            while ((first & ((1UL << order) - 1)) != 0 || 1UL << order > count)
+            {
+                order--;
+            }
+
+            FreeLocked(first, order);
+            first += 1UL << order;
+            count -= 1UL << order;
+        }
+
+        s_lock.Release();
+    }
+
+    /// <summary>One frame for the hypervisor, contents undefined.</summary>
+    public static bool TryAllocate(out ulong frame) => TryAllocate(0, ulong.MaxValue, out frame);
+
+    /// <summary>One zeroed frame for the hypervisor.</summary>
+    public static bool TryAllocateZeroed(out ulong frame)
+    {
+        if (!TryAllocate(out frame))
+        {
+            return false;
+        }
+
+        PhysicalMemory.ZeroFrame(frame);
+        return true;
+    }
+
+    /// <summary>2^order frames in a row, aligned to their size, contents undefined.</summary>
+    /// <param name="order">0 to <see cref="MaximumOrder"/>.</param>
+    /// <param name="frameLimit">Every frame is below this number (devices with narrow DMA addresses).</param>
+    /// <param name="frame">First frame of the block.</param>
+    public static bool TryAllocate(int order, ulong frameLimit, out ulong frame)
+    {
+        frame = 0;
+        if ((uint)order > MaximumOrder)
+        {
+            return false;
+        }
+
+        s_lock.Acquire();
+        bool found = TryTake(order, frameLimit, out frame);
+        s_lock.Release();
+        return found;
+    }
+
+    private static bool TryTake(int order, ulong frameLimit, out ulong frame)
+    {
+        for (int available = order; available <= MaximumOrder; available++)
+        {
+            for (uint candidate = s_heads[available]; candidate != FrameInfo.None; candidate = FrameTable.Of(candidate).Next)
+            {
+                if (candidate + (1UL << order) > frameLimit)
+                {
+                    // Only callers with a limit look further than the first block.
+                    continue;
+                }
+
+                Unlink(candidate, available);
+                while (available > order)
+                {
+                    available--;
+                    Link(candidate + (1U << available), available);
+                }
+
+                for (ulong i = 0; i < 1UL << order; i++)
+                {
+                    ref FrameInfo info = ref FrameTable.Of(candidate + i);
+                    info = default;
+                    info.State = FrameState.Hypervisor;
+                }
+
+                s_free -= 1UL << order;
+                frame = candidate;
+                return true;
+            }
+        }
+
+        frame = 0;
+        return false;
+    }
+
+    /// <summary>Returns one frame. Whoever frees guest data scrubs it first.</summary>
+    public static void Free(ulong frame) => Free(frame, 0);
+
+    /// <summary>Returns a block of 2^order frames that are in use.</summary>
+    public static void Free(ulong frame, int order)
+    {
+        s_lock.Acquire();
+        for (ulong i = 0; i < 1UL << order; i++)
+        {
+            Check.That(FrameTable.Of(frame + i).State != FrameState.Free);
+        }
+
+        FreeLocked(frame, order);
+        s_lock.Release();
+    }
+
+    private static void FreeLocked(ulong frame, int order)
+    {
+        s_free += 1UL << order;
+        for (ulong i = 0; i < 1UL << order; i++)
+        {
+            ref FrameInfo info = ref FrameTable.Of(frame + i);
+            info = default;
+            info.State = FrameState.Free;
+            // Inside a block, not its head: no order matches.
+            info.Order = byte.MaxValue;
+        }
+
+        while (order < MaximumOrder)
+        {
+            ulong buddy = frame ^ (1UL << order);
+            if (!FrameTable.IsValid(buddy))
+            {
+                break;
+            }
+
+            ref FrameInfo info = ref FrameTable.Of(buddy);
+            if (info.State != FrameState.Free || info.Order != order)
+            {
+                break;
+            }
+
+            Unlink((uint)buddy, order);
+            info.Order = byte.MaxValue;
+            frame &= ~(1UL << order);
+            order++;
+        }
+
+        Link((uint)frame, order);
+    }
+
+    private static void Link(uint frame, int order)
+    {
+        ref FrameInfo info = ref FrameTable.Of(frame);
+        info.State = FrameState.Free;
+        info.Order = (byte)order;
+        info.Previous = FrameInfo.None;
+        info.Next = s_heads[order];
+        if (info.Next != FrameInfo.None)
+        {
+            FrameTable.Of(info.Next).Previous = frame;
+        }
+
+        s_heads[order] = frame;
+    }
+
+    private static void Unlink(uint frame, int order)
+    {
+        ref FrameInfo info = ref FrameTable.Of(frame);
+        if (info.Previous == FrameInfo.None)
+        {
+            s_heads[order] = info.Next;
+        }
+        else
+        {
+            FrameTable.Of(info.Previous).Next = info.Next;
+        }
+
+        if (info.Next != FrameInfo.None)
+        {
+            FrameTable.Of(info.Next).Previous = info.Previous;
+        }
+    }
+}

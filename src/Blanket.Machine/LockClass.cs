@@ -1,0 +1,45 @@
+namespace Blanket.Machine;
+
+/// <summary>
+/// Every lock has a class; a CPU acquires locks only in rising class order (docs/architecture.md, "Locks").
+/// Classes below <see cref="FirstMachineClass"/> protect one domain's state: a handler abandoned under them costs that domain.
+/// The others protect the machine's: abandoned under one of them, the hypervisor panics.
+/// </summary>
+public enum LockClass : byte
+{
+    /// <summary>A domain's life: building, pausing, killing.</summary>
+    DomainControl = 1,
+
+    /// <summary>Two grant tables at once are taken by rising domain id.</summary>
+    GrantTable,
+    GrantMapTracks,
+
+    /// <summary>Page tables of one domain: its mmu operations.</summary>
+    PageTables,
+
+    /// <summary>A domain's list of frames and their counts.</summary>
+    DomainFrames,
+
+    /// <summary>Event channels of one domain; two at once by rising domain id.</summary>
+    EventChannels,
+
+    /// <summary>Shared state of one vCPU.</summary>
+    Vcpu,
+
+    /// <summary>First class that is the machine's rather than a domain's.</summary>
+    FirstMachineClass = 32,
+    DomainTable = 32,
+    Store,
+    Backend,
+    NetworkSwitch,
+    Driver,
+    Scheduler,
+    Timers,
+    Allocation,
+    Slab,
+    FrameAllocator,
+    PageMappings,
+    Interrupts,
+    Trace,
+    Log,
+}
