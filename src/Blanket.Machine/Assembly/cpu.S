@@ -1,5 +1,6 @@
 /* Instructions that C# has no word for: each function is one of them, with the System V calling convention. */
     .include "layout.inc"
+    .include "guarded.inc"
     .text
     .macro function name:req
     .globl \name
@@ -163,6 +164,112 @@ function current_cpu_block          /* the CpuBlock at the end of this CPU's reg
 function io_fence
     mfence
     ret
+function swap_gs
+    swapgs
+    ret
+function fs_selector_load           /* returns 0, or 1 when the guest's descriptor does not allow it */
+    xor %eax, %eax
+    guarded 1f
+    mov %edi, %fs
+    ret
+1:  mov $1, %eax
+    ret
+function gs_selector_load
+    xor %eax, %eax
+    guarded 1f
+    mov %edi, %gs
+    ret
+1:  mov $1, %eax
+    ret
+function ds_selector_load
+    xor %eax, %eax
+    guarded 1f
+    mov %edi, %ds
+    ret
+1:  mov $1, %eax
+    ret
+function es_selector_load
+    xor %eax, %eax
+    guarded 1f
+    mov %edi, %es
+    ret
+1:  mov $1, %eax
+    ret
+function selectors_read             /* ds, es, fs, gs: 16 bits each from the lowest */
+    mov %gs, %eax
+    shl $16, %rax
+    mov %fs, %edx
+    mov %dx, %ax
+    shl $16, %rax
+    mov %es, %edx
+    mov %dx, %ax
+    shl $16, %rax
+    mov %ds, %edx
+    mov %dx, %ax
+    ret
+function extended_control_write     /* XCR0 := rdi */
+    mov %edi, %eax
+    mov %rdi, %rdx
+    shr $32, %rdx
+    xor %ecx, %ecx
+    xsetbv
+    ret
+/*
+ * The whole vector state of a vCPU: memory to registers and back. xmm0-15 of a guest are in VCPU_XMM while C# runs.
+ * rdi VcpuState, rsi its XSAVE area, rdx the components (0: FXSAVE, the CPU has no XSAVE).
+ */
+function vector_state_save
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    movups VCPU_XMM + \n * 16(%rdi), %xmm\n
+    .endr
+    mov %edx, %eax
+    test %rdx, %rdx
+    jz 1f
+    shr $32, %rdx
+    xsave64 (%rsi)
+    ret
+1:  fxsave64 (%rsi)
+    ret
+function vector_state_load
+    mov %edx, %eax
+    test %rdx, %rdx
+    jz 1f
+    shr $32, %rdx
+    guarded 3f
+    xrstor64 (%rsi)
+    jmp 2f
+1:  guarded 3f
+    fxrstor64 (%rsi)
+2:  .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    movups %xmm\n, VCPU_XMM + \n * 16(%rdi)
+    .endr
+    xor %eax, %eax
+    ret
+3:  mov $1, %eax
+    ret
+function debug_registers_load       /* rdi: DR0-DR3, then DR6, DR7 */
+    xor %eax, %eax
+    mov %rax, %dr7
+    mov 0(%rdi), %rax
+    mov %rax, %dr0
+    mov 8(%rdi), %rax
+    mov %rax, %dr1
+    mov 16(%rdi), %rax
+    mov %rax, %dr2
+    mov 24(%rdi), %rax
+    mov %rax, %dr3
+    mov 32(%rdi), %rax
+    mov %rax, %dr6
+    mov 40(%rdi), %rax
+    mov %rax, %dr7
+    ret
+function debug_control_clear
+    xor %eax, %eax
+    mov %rax, %dr7
+    ret
+function debug_status_read
+    mov %dr6, %rax
+    ret
 /* Link-time addresses */
 function image_start_address
     lea image_start(%rip), %rax
@@ -175,6 +282,36 @@ function modules_start_address
     ret
 function modules_end_address
     lea modules_end(%rip), %rax
+    ret
+function smap_sites_start_address
+    lea smap_sites_start(%rip), %rax
+    ret
+function smap_sites_end_address
+    lea smap_sites_end(%rip), %rax
+    ret
+function syscall_stubs_address
+    lea syscall_stubs(%rip), %rax
+    ret
+function syscall_entry_address
+    lea syscall_entry(%rip), %rax
+    ret
+function exception_stubs_address
+    lea exception_stubs(%rip), %rax
+    ret
+function debug_entry_address
+    lea debug_entry(%rip), %rax
+    ret
+function nmi_entry_address
+    lea nmi_entry(%rip), %rax
+    ret
+function double_fault_entry_address
+    lea double_fault_entry(%rip), %rax
+    ret
+function machine_check_entry_address
+    lea machine_check_entry(%rip), %rax
+    ret
+function boot_cpu_region_address
+    lea boot_cpu_region(%rip), %rax
     ret
 function boot_l4_address
     lea boot_l4(%rip), %rax
