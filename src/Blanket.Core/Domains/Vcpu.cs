@@ -3,7 +3,7 @@ using Blanket.Machine;
 namespace Blanket.Core.Domains;
 
 /// <summary>A virtual CPU of a domain. What entry code touches is in <see cref="State"/>; the rest is here.</summary>
-public sealed class Vcpu
+public sealed partial class Vcpu
 {
     private readonly ulong _stateFrame;
 
