@@ -1,0 +1,74 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Text;
+using System.Threading;
+using System.Threading.Tasks;
+using Blanket.Lab.Hosting;
+
+namespace Blanket.Lab.DefaultGuest;
+
+/// <summary>The small guest's root: busybox, a few modules and a script.</summary>
+public static class Initramfs
+{
+    /// <summary>Debian's busybox-static.</summary>
+    private const string Busybox = "/bin/busybox";
+
+    /// <summary>Frontends of Xen, and virtio's drivers for a run of the same kernel without Blanket.</summary>
+    private static readonly string[] ModuleNames = ["xen-blkfront", "xen-netfront", "virtio_pci", "virtio_blk", "virtio_net"];
+
+    /// <summary>An archive for a kernel, not compressed: the kernel would spend more time on unpacking than is saved.</summary>
+    /// <param name="moduleDirectory">The kernel's module tree.</param>
+    /// <param name="cancellation">Stops the work.</param>
+    /// <exception cref="HostException">busybox is missing or not static.</exception>
+    public static async Task<byte[]> BuildAsync(string moduleDirectory, CancellationToken cancellation)
+    {
+        CpioArchive archive = new();
+        foreach (string directory in new[] { "bin", "dev", "etc", "lib", "lib/modules", "proc", "sys", "tmp" })
+        {
+            archive.AddDirectory(directory);
+        }
+
+        archive.AddCharacterDevice("dev/console", 5, 1);
+        archive.AddCharacterDevice("dev/null", 1, 3);
+        archive.AddFile("bin/busybox", await ReadBusyboxAsync(cancellation).ConfigureAwait(false), executable: true);
+        archive.AddFile("init", Resource("init.sh"), executable: true);
+        archive.AddFile("lib/udhcpc.sh", Resource("udhcpc.sh"), executable: true);
+        await AddModulesAsync(archive, moduleDirectory, cancellation).ConfigureAwait(false);
+        return archive.ToArray();
+    }
+
+    /// <summary>A file of this assembly.</summary>
+    internal static byte[] Resource(string name)
+    {
+        using Stream stream = typeof(Initramfs).Assembly.GetManifestResourceStream(name)!;
+        using MemoryStream copy = new();
+        stream.CopyTo(copy);
+        return copy.ToArray();
+    }
+
+    private static async Task<byte[]> ReadBusyboxAsync(CancellationToken cancellation)
+    {
+        if (!File.Exists(Busybox))
+        {
+            throw new HostException($"{Busybox} is missing (Debian package busybox-static)");
+        }
+
+        byte[] content = await File.ReadAllBytesAsync(Busybox, cancellation).ConfigureAwait(false);
+        const uint interpreterSegment = 3;
+        bool isDynamic = Kernels.ElfFile.Parse(content).Segments.Any(segment => segment.Type == interpreterSegment);
+        return isDynamic ? throw new HostException($"{Busybox} is not static (Debian package busybox-static replaces it)") : content;
+    }
+
+    private static async Task AddModulesAsync(CpioArchive archive, string moduleDirectory, CancellationToken cancellation)
+    {
+        IReadOnlyList<KernelModule> modules = await new KernelModules(moduleDirectory).LoadAsync(ModuleNames, cancellation).ConfigureAwait(false);
+        foreach (KernelModule module in modules)
+        {
+            archive.AddFile($"lib/modules/{module.Name}.ko", module.Content);
+        }
+
+        archive.AddFile("lib/modules/order", Encoding.ASCII.GetBytes(string.Concat(modules.Select(module => $"{module.Name}.ko\n"))));
+    }
+}

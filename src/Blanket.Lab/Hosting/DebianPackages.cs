@@ -1,0 +1,75 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace Blanket.Lab.Hosting;
+
+/// <summary>Files out of Debian packages, without installing them.</summary>
+public sealed class DebianPackages(Action<string> report)
+{
+    /// <summary>A directory with the unpacked files of a package, or of the one that a metapackage stands for.</summary>
+    /// <param name="package">Such as <c>linux-image-cloud-amd64</c>.</param>
+    /// <param name="realPrefix">What the name of the package that is meant starts with, such as <c>linux-image-</c>.</param>
+    /// <param name="cancellation">Stops the work.</param>
+    /// <exception cref="HostException">No package source has it.</exception>
+    public Task<string> UnpackAsync(string package, string? realPrefix, CancellationToken cancellation) =>
+        CacheDirectory.OnceAsync(Path.Combine("packages", package), async directory =>
+        {
+            string real = realPrefix is null ? package : await ResolveAsync(package, realPrefix, cancellation).ConfigureAwait(false);
+            report($"downloading Debian package {real}");
+            await DownloadAsync(real, directory, cancellation).ConfigureAwait(false);
+            string archive = Directory.EnumerateFiles(directory, "*.deb").Single();
+            await Tool.RequireAsync("dpkg-deb", ["-x", archive, directory], cancellation: cancellation).ConfigureAwait(false);
+            File.Delete(archive);
+        });
+
+    private async Task<string> ResolveAsync(string package, string realPrefix, CancellationToken cancellation)
+    {
+        string? real = await FindDependencyAsync(package, realPrefix, cancellation).ConfigureAwait(false);
+        if (real is null)
+        {
+            await UpdateIndexAsync(cancellation).ConfigureAwait(false);
+            real = await FindDependencyAsync(package, realPrefix, cancellation).ConfigureAwait(false);
+        }
+
+        return real ?? throw new HostException($"no package source has {package}; are Debian's sources configured in /etc/apt?");
+    }
+
+    private static async Task<string?> FindDependencyAsync(string package, string realPrefix, CancellationToken cancellation)
+    {
+        const string key = "Depends: ";
+        ToolResult result = await Tool.RunAsync(
+            "apt-cache", ["depends", "--no-recommends", "--no-suggests", package], cancellation: cancellation).ConfigureAwait(false);
+        return result.Text.Split('\n').Select(line => line.Trim())
+            .Where(line => line.StartsWith(key + realPrefix, StringComparison.Ordinal))
+            .Select(line => line[key.Length..])
+            .FirstOrDefault();
+    }
+
+    /// <summary>Downloads; once more with a new index when that fails, because an old index names versions that are gone.</summary>
+    private async Task DownloadAsync(string package, string directory, CancellationToken cancellation)
+    {
+        string[] arguments = ["download", "-q", package];
+        ToolResult first = await Tool.RunAsync("apt-get", arguments, default, directory, cancellation).ConfigureAwait(false);
+        if (first.ExitCode != 0)
+        {
+            await UpdateIndexAsync(cancellation).ConfigureAwait(false);
+            await Tool.RequireAsync("apt-get", arguments, default, directory, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    private async Task UpdateIndexAsync(CancellationToken cancellation)
+    {
+        report("updating the list of Debian packages");
+        List<string> command = ["apt-get", "-q", "update"];
+        if (Environment.UserName != "root")
+        {
+            command.Insert(0, "sudo");
+        }
+
+        await Tool.RequireAsync(command[0], command.Skip(1), cancellation: cancellation).ConfigureAwait(false);
+    }
+}
