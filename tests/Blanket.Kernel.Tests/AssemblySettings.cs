@@ -1,0 +1,2 @@
+// Simulated memory and ports belong to the whole process.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
