@@ -77,4 +77,14 @@ public static unsafe class GuestSwitch
         Privileged.SwapGs();
     }
 }
+#else
+namespace Blanket.Machine;
+
+/// <summary>Mode switches of a simulated vCPU.</summary>
+public static class GuestSwitch
+{
+    public static void EnterGuestKernel(ref VcpuState state) => state.InKernel = 1;
+
+    public static void EnterGuestUser(ref VcpuState state) => state.InKernel = 0;
+}
 #endif

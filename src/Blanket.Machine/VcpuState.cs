@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Threading;
 
 namespace Blanket.Machine;
 
@@ -185,7 +187,36 @@ public unsafe struct VcpuState
     [FieldOffset(0x1000)]
     private GuestTrap _firstTrap;
 
+    /// <summary>The guest's event mask, in its vcpu_info (evtchn_upcall_mask; xen/include/public/xen.h). Any non-zero value masks.</summary>
+    public readonly byte UpcallMask
+    {
+        get => Volatile.Read(ref VcpuInfo[1]);
+        set => Volatile.Write(ref VcpuInfo[1], value);
+    }
+
+    /// <summary>Whether it has no vcpu_info yet.</summary>
+    public readonly bool VcpuInfoIsMissing => VcpuInfo == null;
+
+    /// <summary>Whether an event waits (evtchn_upcall_pending).</summary>
+    public readonly bool IsUpcallPending => Volatile.Read(ref VcpuInfo[0]) != 0;
+
+    /// <summary>Whether the guest is to be entered at its event callback before it goes on.</summary>
+    public readonly bool HasUnmaskedEvent => IsUpcallPending && UpcallMask == 0;
+
+    /// <summary>Stores the address of a page fault for the guest (arch_vcpu_info.cr2).</summary>
+    public void SetFaultAddress(ulong address)
+    {
+        Cr2 = address;
+        *(ulong*)(VcpuInfo + 16) = address;
+    }
+
+    /// <summary>The object stored in <see cref="Owner"/>.</summary>
+    public static T OwnerOf<T>(VcpuState* state) where T : class => Unsafe.As<ulong, T>(ref state->Owner);
+
+    /// <summary>Stores an object in <see cref="Owner"/>; objects of the metal flavour do not move.</summary>
+    public void SetOwner<T>(T owner) where T : class => Unsafe.As<ulong, T>(ref Owner) = owner;
+
     /// <summary>The guest's handler of a vector.</summary>
     [System.Diagnostics.CodeAnalysis.UnscopedRef]
-    public ref GuestTrap Trap(byte vector) => ref System.Runtime.CompilerServices.Unsafe.Add(ref _firstTrap, vector);
+    public ref GuestTrap Trap(byte vector) => ref Unsafe.Add(ref _firstTrap, vector);
 }

@@ -1,3 +1,5 @@
+using Blanket.Core.Scheduling;
+using Blanket.Core.Time;
 using Blanket.Machine;
 
 namespace Blanket.Core.Domains;
@@ -16,6 +18,8 @@ public sealed partial class Vcpu
         Domain = domain;
         Id = id;
         _stateFrame = stateFrame;
+        Schedule = new VcpuSchedule();
+        PollTimer = new PollTimer(this);
     }
 
     /// <summary>The domain that it belongs to.</summary>
@@ -26,6 +30,15 @@ public sealed partial class Vcpu
 
     /// <summary>Registers, callbacks and everything else that entry code works on. Changed only by the CPU it runs on, or while it is off.</summary>
     public ref VcpuState State => ref PhysicalMemory.At<VcpuState>(_stateFrame << Cpu.PageShift);
+
+    /// <summary>What the scheduler remembers of it.</summary>
+    public VcpuSchedule Schedule { get; }
+
+    /// <summary>Time-out of SCHEDOP_poll.</summary>
+    public PollTimer PollTimer { get; }
+
+    /// <summary>Timers of a vCPU that a <see cref="TimerQueue"/> must have room for.</summary>
+    public const int TimerCount = 3;
 
     /// <summary>Physical address of <see cref="State"/>.</summary>
     public ulong StateAddress => _stateFrame << Cpu.PageShift;

@@ -1,0 +1,15 @@
+using Blanket.Core.Domains;
+using Blanket.Core.Scheduling;
+
+namespace Blanket.Core.Time;
+
+/// <summary>Ends a SCHEDOP_poll whose time is over.</summary>
+public sealed class PollTimer(Vcpu vcpu) : Timer
+{
+    /// <inheritdoc/>
+    public override void Expired()
+    {
+        vcpu.Schedule.PolledPort = 0;
+        Scheduler.Wake(vcpu);
+    }
+}
