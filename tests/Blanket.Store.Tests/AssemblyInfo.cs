@@ -1,0 +1,2 @@
+// The simulated machine memory is one for the whole process.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
