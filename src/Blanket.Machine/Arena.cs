@@ -37,10 +37,14 @@ public sealed unsafe class Arena
         s_lock.Release();
     }
 
-    /// <summary>Frees all objects at once; nothing may refer to them any more, this arena's own memory included.</summary>
-    public static void Free(Arena arena)
+    /// <summary>Frees all objects at once; nothing may refer to them any more. The arena is empty and usable afterwards.</summary>
+    public void Release()
     {
-        ulong block = arena._lastBlock;
+        ulong block = _lastBlock;
+        _lastBlock = 0;
+        _cursor = 0;
+        _limit = 0;
+        _frames = 0;
         while (block != 0)
         {
             ulong previous = PhysicalMemory.At<ulong>(block);
@@ -90,7 +94,7 @@ public sealed unsafe class Arena
     {
     }
 
-    public static void Free(Arena arena)
+    public void Release()
     {
     }
 

@@ -130,6 +130,11 @@ public static unsafe partial class Cpu
     [RuntimeImport("*", "io_fence")]
     public static extern void Fence();
 
+    /// <summary>The caller's frame pointer.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "frame_pointer_read")]
+    public static extern ulong ReadFramePointer();
+
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "gdt_load")]
     internal static extern void LoadGdt(void* pointer);

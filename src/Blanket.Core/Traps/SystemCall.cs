@@ -1,0 +1,27 @@
+using Blanket.Core.Domains;
+using Blanket.Machine;
+
+namespace Blanket.Core.Traps;
+
+/// <summary>System calls of guest user mode that the assembly path gave up on (entry.S, guest_system_call).</summary>
+public static class SystemCall
+{
+    private const byte InvalidOpcode = 6;
+    private const int InstructionLength = 2;
+
+    /// <summary>No callback: #UD at the instruction, as on a CPU without SYSCALL. A stack that cannot take the frame: the guest crashes.</summary>
+    public static void DeliverSlowly(Vcpu vcpu)
+    {
+        ref VcpuState state = ref vcpu.State;
+        state.Registers.EntryVector = 0;
+        if (state.SyscallCallback == 0)
+        {
+            state.Registers.Rip = unchecked(state.Registers.Rip - InstructionLength);
+            TrapDelivery.Inject(vcpu, InvalidOpcode);
+        }
+        else
+        {
+            TrapDelivery.Enter(vcpu, state.SyscallCallback, state.SyscallMasksEvents != 0);
+        }
+    }
+}
