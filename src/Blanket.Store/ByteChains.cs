@@ -197,8 +197,8 @@ internal sealed class ByteChains
             return false;
         }
 
-        _chunks[chunk].Next = Index.None;
-        if (last == Index.None)
+        _chunks[chunk].Next = Link.None;
+        if (last == Link.None)
         {
             chain.First = chunk;
         }
@@ -217,10 +217,10 @@ internal sealed class ByteChains
         int chunk = chain.First;
         if (keep == 0)
         {
-            chain.First = Index.None;
+            chain.First = Link.None;
         }
 
-        for (int i = 0; chunk != Index.None; i++)
+        for (int i = 0; chunk != Link.None; i++)
         {
             int next = _chunks[chunk].Next;
             if (i >= keep)
@@ -229,7 +229,7 @@ internal sealed class ByteChains
             }
             else if (i == keep - 1)
             {
-                _chunks[chunk].Next = Index.None;
+                _chunks[chunk].Next = Link.None;
             }
 
             chunk = next;
@@ -238,11 +238,11 @@ internal sealed class ByteChains
         chain.Length = length;
     }
 
-    /// <summary>The chunk that holds the byte at an offset, or <see cref="Index.None"/> at the end.</summary>
+    /// <summary>The chunk that holds the byte at an offset, or <see cref="Link.None"/> at the end.</summary>
     private int Seek(Chain chain, int offset)
     {
         int chunk = chain.First;
-        for (int i = offset / Chunk.Size; i > 0 && chunk != Index.None; i--)
+        for (int i = offset / Chunk.Size; i > 0 && chunk != Link.None; i--)
         {
             chunk = _chunks[chunk].Next;
         }
@@ -252,8 +252,8 @@ internal sealed class ByteChains
 
     private int Last(Chain chain)
     {
-        int last = Index.None;
-        for (int chunk = chain.First; chunk != Index.None; chunk = _chunks[chunk].Next)
+        int last = Link.None;
+        for (int chunk = chain.First; chunk != Link.None; chunk = _chunks[chunk].Next)
         {
             last = chunk;
         }

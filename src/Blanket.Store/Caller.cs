@@ -12,7 +12,7 @@ internal readonly struct Caller
     /// <summary>Whether quotas and permissions do not apply.</summary>
     internal readonly bool IsPrivileged;
 
-    /// <summary>The transaction, or <see cref="Index.None"/>.</summary>
+    /// <summary>The transaction, or <see cref="Link.None"/>.</summary>
     internal readonly int Transaction;
 
     /// <summary>A caller.</summary>
@@ -25,5 +25,5 @@ internal readonly struct Caller
     }
 
     /// <summary>Whether the request is part of a transaction.</summary>
-    internal bool InTransaction => Transaction != Index.None;
+    internal bool InTransaction => Transaction != Link.None;
 }

@@ -5,14 +5,14 @@ namespace Blanket.Store;
 /// <summary>A byte string in chunks of <see cref="ByteChains"/>.</summary>
 internal struct Chain
 {
-    /// <summary>First chunk, or <see cref="Index.None"/> when empty.</summary>
+    /// <summary>First chunk, or <see cref="Link.None"/> when empty.</summary>
     internal int First;
 
     /// <summary>Bytes.</summary>
     internal int Length;
 
     /// <summary>The empty string.</summary>
-    internal static Chain Empty => new() { First = Index.None };
+    internal static Chain Empty => new() { First = Link.None };
 }
 
 /// <summary>Bytes of one chunk.</summary>
@@ -31,7 +31,7 @@ internal struct Chunk
     /// <summary>Bytes that a chunk takes.</summary>
     internal const int Footprint = 64;
 
-    /// <summary>Next chunk of the chain, or <see cref="Index.None"/>.</summary>
+    /// <summary>Next chunk of the chain, or <see cref="Link.None"/>.</summary>
     internal int Next;
 
     /// <summary>The payload.</summary>

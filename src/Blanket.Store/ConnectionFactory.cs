@@ -30,7 +30,7 @@ internal sealed class ConnectionFactory
     /// <summary>Opens a connection over a ring; false when all slots are taken. The one place that makes an object for a domain.</summary>
     internal bool TryOpenRing(ushort domid, int domain, StoreRing ring, out int slot)
     {
-        slot = Index.None;
+        slot = Link.None;
         if (_protocol == null || _connections.Count == _connections.Slots)
         {
             return false;

@@ -49,8 +49,8 @@ internal sealed class ConnectionTable
     internal void Close(StoreConnection connection)
     {
         _slots[connection.Slot] = null;
-        connection.Slot = Index.None;
-        connection.Domain = Index.None;
+        connection.Slot = Link.None;
+        connection.Domain = Link.None;
         Count--;
         RemoveReady(connection);
     }

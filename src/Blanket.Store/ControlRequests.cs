@@ -162,7 +162,7 @@ internal sealed class ControlRequests
     private XenStoreError ShowUsage(ushort domid, ref PathBuilder reply)
     {
         int domain = _domains.Find(domid);
-        if (domain == Index.None)
+        if (domain == Link.None)
         {
             return XenStoreError.NotFound;
         }

@@ -39,7 +39,7 @@ internal sealed class DomainOperations
     internal XenStoreError Create(ushort domid, bool isPrivileged) => _domains.Create(domid, isPrivileged);
 
     /// <summary>Whether the store talks to a domain.</summary>
-    internal bool IsIntroduced(ushort domid) => FindIntroduced(domid) != Index.None;
+    internal bool IsIntroduced(ushort domid) => FindIntroduced(domid) != Link.None;
 
     /// <summary>
     /// INTRODUCE: talks to a domain through a ring that the host makes. A domain that is introduced already gets a new ring,
@@ -48,7 +48,7 @@ internal sealed class DomainOperations
     internal XenStoreError Introduce(ushort domid, ulong frame, uint port)
     {
         int domain = FindIntroduced(domid);
-        bool isNew = domain == Index.None;
+        bool isNew = domain == Link.None;
         if (!isNew)
         {
             Disconnect(domain);
@@ -73,7 +73,7 @@ internal sealed class DomainOperations
     internal XenStoreError Introduce(ushort domid, StoreRing ring)
     {
         int domain = FindIntroduced(domid);
-        bool isNew = domain == Index.None;
+        bool isNew = domain == Link.None;
         if (!isNew)
         {
             Disconnect(domain);
@@ -88,7 +88,7 @@ internal sealed class DomainOperations
     internal XenStoreError Release(ushort domid)
     {
         int domain = FindIntroduced(domid);
-        if (domain == Index.None)
+        if (domain == Link.None)
         {
             return XenStoreError.NotFound;
         }
@@ -101,7 +101,7 @@ internal sealed class DomainOperations
     internal XenStoreError Destroy(ushort domid)
     {
         int domain = _domains.Find(domid);
-        if (domain == Index.None)
+        if (domain == Link.None)
         {
             return XenStoreError.NotFound;
         }
@@ -125,7 +125,7 @@ internal sealed class DomainOperations
     internal XenStoreError Shutdown(ushort domid)
     {
         int domain = FindIntroduced(domid);
-        if (domain == Index.None)
+        if (domain == Link.None)
         {
             return XenStoreError.NotFound;
         }
@@ -143,7 +143,7 @@ internal sealed class DomainOperations
     internal XenStoreError Resume(ushort domid)
     {
         int domain = FindIntroduced(domid);
-        if (domain == Index.None)
+        if (domain == Link.None)
         {
             return XenStoreError.NotFound;
         }
@@ -157,7 +157,7 @@ internal sealed class DomainOperations
     {
         int domain = FindIntroduced(domid);
         int target = FindIntroduced(targetDomid);
-        if (domain == Index.None || target == Index.None)
+        if (domain == Link.None || target == Link.None)
         {
             return XenStoreError.NotFound;
         }
@@ -171,19 +171,19 @@ internal sealed class DomainOperations
     internal StoreConnection? FindRing(ushort domid)
     {
         int domain = FindIntroduced(domid);
-        return domain == Index.None ? null : _connections[_domains[domain].RingSlot];
+        return domain == Link.None ? null : _connections[_domains[domain].RingSlot];
     }
 
     private int FindIntroduced(ushort domid)
     {
         int domain = _domains.Find(domid);
-        return domain != Index.None && _domains[domain].RingSlot != Index.None ? domain : Index.None;
+        return domain != Link.None && _domains[domain].RingSlot != Link.None ? domain : Link.None;
     }
 
     private XenStoreError Connect(ushort domid, StoreRing ring, bool isNew)
     {
         int domain = _domains.Find(domid);
-        if (domain == Index.None)
+        if (domain == Link.None)
         {
             XenStoreError error = _domains.Create(domid, false);
             if (error != XenStoreError.None)
@@ -212,7 +212,7 @@ internal sealed class DomainOperations
     private void Disconnect(int domain)
     {
         int slot = _domains[domain].RingSlot;
-        _domains[domain].RingSlot = Index.None;
+        _domains[domain].RingSlot = Link.None;
         StoreConnection connection = _connections[slot]!;
         connection.Stop();
         _connections.Close(connection);
@@ -221,7 +221,7 @@ internal sealed class DomainOperations
     /// <summary>Ends this life of a domain.</summary>
     private void End(int domain)
     {
-        bool wasIntroduced = _domains[domain].RingSlot != Index.None;
+        bool wasIntroduced = _domains[domain].RingSlot != Link.None;
         if (wasIntroduced)
         {
             Disconnect(domain);

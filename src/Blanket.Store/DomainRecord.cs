@@ -15,7 +15,7 @@ internal struct DomainRecord : IHashed
     /// <summary>Its shutdown has been announced by @releaseDomain.</summary>
     internal bool ShutdownAnnounced;
 
-    /// <summary>Slot of its ring connection, or <see cref="Index.None"/> when it is not introduced.</summary>
+    /// <summary>Slot of its ring connection, or <see cref="Link.None"/> when it is not introduced.</summary>
     internal int RingSlot;
 
     /// <summary>In-process clients that act for it.</summary>

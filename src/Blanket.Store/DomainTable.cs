@@ -30,13 +30,13 @@ internal sealed class DomainTable
     /// <summary>A domain's record.</summary>
     internal ref DomainRecord this[int domain] => ref _records[domain];
 
-    /// <summary>The record of a domain number, or <see cref="Index.None"/>.</summary>
+    /// <summary>The record of a domain number, or <see cref="Link.None"/>.</summary>
     internal int Find(ushort domid) => _byDomid.First(domid);
 
     /// <summary>Makes the record of a new domain: EEXIST, ENOMEM.</summary>
     internal XenStoreError Create(ushort domid, bool isPrivileged)
     {
-        if (Find(domid) != Index.None)
+        if (Find(domid) != Link.None)
         {
             return XenStoreError.Exists;
         }
@@ -50,9 +50,9 @@ internal sealed class DomainTable
         record = default;
         record.Domid = domid;
         record.IsPrivileged = isPrivileged;
-        record.RingSlot = Index.None;
-        record.FirstOwned = Index.None;
-        record.LastOwned = Index.None;
+        record.RingSlot = Link.None;
+        record.FirstOwned = Link.None;
+        record.LastOwned = Link.None;
         StartNewLife(domain);
         _byDomid.Insert(domain);
         return XenStoreError.None;
@@ -76,18 +76,18 @@ internal sealed class DomainTable
         record.Outstanding = 0;
     }
 
-    /// <summary>The record of a domain that is still in the life that <paramref name="serial"/> names, or <see cref="Index.None"/>.</summary>
+    /// <summary>The record of a domain that is still in the life that <paramref name="serial"/> names, or <see cref="Link.None"/>.</summary>
     internal int FindAlive(ushort domid, ulong serial)
     {
         int domain = Find(domid);
-        return domain != Index.None && _records[domain].Serial == serial ? domain : Index.None;
+        return domain != Link.None && _records[domain].Serial == serial ? domain : Link.None;
     }
 
-    /// <summary>The domain whose rights <paramref name="domain"/> has too, or <see cref="Index.None"/>.</summary>
+    /// <summary>The domain whose rights <paramref name="domain"/> has too, or <see cref="Link.None"/>.</summary>
     internal int TargetOf(int domain)
     {
         ref DomainRecord record = ref _records[domain];
-        return record.TargetSerial == 0 ? Index.None : FindAlive(record.TargetDomid, record.TargetSerial);
+        return record.TargetSerial == 0 ? Link.None : FindAlive(record.TargetDomid, record.TargetSerial);
     }
 
     /// <summary>

@@ -21,7 +21,7 @@ internal struct EventRecord : IHashed
     /// <summary>Where an in-process client keeps the watcher, if it still is the one with <see cref="WatchSerial"/>.</summary>
     internal int WatcherSlot;
 
-    /// <summary>The request that caused it, or <see cref="Index.None"/>.</summary>
+    /// <summary>The request that caused it, or <see cref="Link.None"/>.</summary>
     internal int Ticket;
 
     /// <summary>Next event of the connection.</summary>

@@ -93,7 +93,7 @@ internal sealed class EventTable
             Payload = chain,
             Ticket = _tickets.Share(),
             Deadline = DeadlineFor(connection.Domain),
-            Next = Index.None,
+            Next = Link.None,
         };
         _byContent.Insert(index);
         Append(connection, index);
@@ -120,7 +120,7 @@ internal sealed class EventTable
     /// <summary>Drops all events of a connection.</summary>
     internal void Clear(StoreConnection connection)
     {
-        while (connection.FirstEvent != Index.None)
+        while (connection.FirstEvent != Link.None)
         {
             Drop(connection);
         }
@@ -150,13 +150,13 @@ internal sealed class EventTable
 
     private ulong Expire(StoreConnection connection, ulong now)
     {
-        while (connection.FirstEvent != Index.None && _events[connection.FirstEvent].Deadline <= now)
+        while (connection.FirstEvent != Link.None && _events[connection.FirstEvent].Deadline <= now)
         {
             Drop(connection);
             connection.EventDropped();
         }
 
-        return connection.FirstEvent == Index.None ? ulong.MaxValue : _events[connection.FirstEvent].Deadline;
+        return connection.FirstEvent == Link.None ? ulong.MaxValue : _events[connection.FirstEvent].Deadline;
     }
 
     private void Drop(StoreConnection connection)
@@ -168,7 +168,7 @@ internal sealed class EventTable
 
     private bool IsQueued(ulong key, ulong watchSerial, ReadOnlySpan<byte> payload)
     {
-        for (int index = _byContent.First(key); index != Index.None; index = _byContent.Next(index))
+        for (int index = _byContent.First(key); index != Link.None; index = _byContent.Next(index))
         {
             if (_events[index].WatchSerial == watchSerial && _chains.AreEqual(_events[index].Payload, payload))
             {
@@ -193,7 +193,7 @@ internal sealed class EventTable
 
     private void Append(StoreConnection connection, int index)
     {
-        if (connection.LastEvent == Index.None)
+        if (connection.LastEvent == Link.None)
         {
             connection.FirstEvent = index;
         }
@@ -211,9 +211,9 @@ internal sealed class EventTable
         int index = connection.FirstEvent;
         ref EventRecord record = ref _events[index];
         connection.FirstEvent = record.Next;
-        if (record.Next == Index.None)
+        if (record.Next == Link.None)
         {
-            connection.LastEvent = Index.None;
+            connection.LastEvent = Link.None;
         }
 
         connection.EventCount--;

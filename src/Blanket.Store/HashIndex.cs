@@ -20,7 +20,7 @@ internal sealed class HashIndex<T> where T : unmanaged, IHashed
         _heads = new int[1 << bucketBits];
         for (int i = 0; i < _heads.Length; i++)
         {
-            _heads[i] = Index.None;
+            _heads[i] = Link.None;
         }
     }
 
@@ -53,10 +53,10 @@ internal sealed class HashIndex<T> where T : unmanaged, IHashed
         _records[previous].HashNext = entry.HashNext;
     }
 
-    /// <summary>First record with this key, or <see cref="Index.None"/>.</summary>
+    /// <summary>First record with this key, or <see cref="Link.None"/>.</summary>
     internal int First(ulong key) => Match(_heads[Bucket(key)], key);
 
-    /// <summary>Next record with the same key, or <see cref="Index.None"/>.</summary>
+    /// <summary>Next record with the same key, or <see cref="Link.None"/>.</summary>
     internal int Next(int record)
     {
         ref T entry = ref _records[record];
@@ -65,7 +65,7 @@ internal sealed class HashIndex<T> where T : unmanaged, IHashed
 
     private int Match(int record, ulong key)
     {
-        while (record != Index.None && _records[record].HashKey != key)
+        while (record != Link.None && _records[record].HashKey != key)
         {
             record = _records[record].HashNext;
         }

@@ -6,6 +6,6 @@ internal interface IHashed
     /// <summary>What the record is found by; well mixed, because guests choose what it is made of.</summary>
     public ulong HashKey { get; }
 
-    /// <summary>Next record of the same bucket, or <see cref="Index.None"/>; owned by the index.</summary>
+    /// <summary>Next record of the same bucket, or <see cref="Link.None"/>; owned by the index.</summary>
     public int HashNext { get; set; }
 }

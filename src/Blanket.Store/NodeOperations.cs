@@ -170,7 +170,7 @@ internal sealed class NodeOperations
             return XenStoreError.NoSpace;
         }
 
-        if (_domains.Find(entries[0].Domid) == Index.None)
+        if (_domains.Find(entries[0].Domid) == Link.None)
         {
             return XenStoreError.NotFound;
         }
@@ -223,7 +223,7 @@ internal sealed class NodeOperations
 
     private XenStoreError Open(in Caller caller, ReadOnlySpan<byte> path, StoreAccess rights, out int node)
     {
-        node = Index.None;
+        node = Link.None;
         return _path.TryAssign(path, caller.Domid, _quotas.PathLength)
             ? _space.Open(caller, _path, rights, out node)
             : XenStoreError.Invalid;

@@ -46,10 +46,10 @@ internal struct NodeRecord : IHashed
     /// <summary>The value.</summary>
     internal Chain Value;
 
-    /// <summary>Permission list; <see cref="Index.None"/> in a copy of an absent node.</summary>
+    /// <summary>Permission list; <see cref="Link.None"/> in a copy of an absent node.</summary>
     internal int Permissions;
 
-    /// <summary>The transaction that a copy belongs to; <see cref="Index.None"/> for a node of the tree.</summary>
+    /// <summary>The transaction that a copy belongs to; <see cref="Link.None"/> for a node of the tree.</summary>
     internal int Transaction;
 
     /// <summary>Domain that <see cref="Charged"/> is charged to: the owner, or the transaction's domain for a copy.</summary>
@@ -61,7 +61,7 @@ internal struct NodeRecord : IHashed
     /// <summary>Bytes of the children's names, each with a terminator.</summary>
     internal int ChildBytes;
 
-    /// <summary>Parent in the tree; <see cref="Index.None"/> for the root and for copies.</summary>
+    /// <summary>Parent in the tree; <see cref="Link.None"/> for the root and for copies.</summary>
     internal int Parent;
 
     /// <summary>Oldest child in the tree. In a copy: how far into <see cref="Children"/> a removal has come.</summary>
@@ -88,14 +88,14 @@ internal struct NodeRecord : IHashed
     /// <summary>Generation of the node that the copy was made of.</summary>
     internal ulong BaseGeneration;
 
-    /// <summary>Permissions of the node that the copy was made of, or <see cref="Index.None"/>.</summary>
+    /// <summary>Permissions of the node that the copy was made of, or <see cref="Link.None"/>.</summary>
     internal int BasePermissions;
 
     /// <summary>State of a copy.</summary>
     internal CopyState State;
 
     /// <summary>Whether the record is a transaction's copy.</summary>
-    internal readonly bool IsCopy => Transaction != Index.None;
+    internal readonly bool IsCopy => Transaction != Link.None;
 
     /// <inheritdoc/>
     public readonly ulong HashKey => KeyOf(PathHash, Transaction);
@@ -103,7 +103,7 @@ internal struct NodeRecord : IHashed
     /// <inheritdoc/>
     public int HashNext { get; set; }
 
-    /// <summary>What a path is found by in the tree (<see cref="Index.None"/>) or in a transaction.</summary>
+    /// <summary>What a path is found by in the tree (<see cref="Link.None"/>) or in a transaction.</summary>
     internal static ulong KeyOf(ulong pathHash, int transaction) =>
         unchecked(pathHash + ((ulong)(uint)(transaction + 1) * 0x9e3779b97f4a7c15));
 }

@@ -2,7 +2,7 @@ namespace Blanket.Store;
 
 /// <summary>
 /// Permission lists that decide who may know of a change: a watcher that can read the node, its parent,
-/// or could read the node before. <see cref="Index.None"/> where there is none.
+/// or could read the node before. <see cref="Link.None"/> where there is none.
 /// </summary>
 internal readonly struct NodeRights
 {

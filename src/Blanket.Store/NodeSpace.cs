@@ -41,14 +41,14 @@ internal sealed class NodeSpace
     {
         if (!caller.InTransaction)
         {
-            node = _nodes.Find(path, level, Index.None);
-            return node == Index.None ? XenStoreError.NotFound : XenStoreError.None;
+            node = _nodes.Find(path, level, Link.None);
+            return node == Link.None ? XenStoreError.NotFound : XenStoreError.None;
         }
 
         XenStoreError error = _transactions.Look(caller, path, level, out node);
         if (error == XenStoreError.None && (_nodes[node].State & CopyState.Exists) == 0)
         {
-            node = Index.None;
+            node = Link.None;
             error = XenStoreError.NotFound;
         }
 
@@ -74,7 +74,7 @@ internal sealed class NodeSpace
                 return XenStoreError.None;
             }
 
-            node = Index.None;
+            node = Link.None;
             error = XenStoreError.AccessDenied;
         }
 
@@ -118,7 +118,7 @@ internal sealed class NodeSpace
             parent = child;
         }
 
-        Announce(caller, path, parent, Index.None);
+        Announce(caller, path, parent, Link.None);
         return XenStoreError.None;
     }
 
@@ -137,7 +137,7 @@ internal sealed class NodeSpace
         }
 
         MarkChanged(node);
-        Announce(caller, path, node, Index.None);
+        Announce(caller, path, node, Link.None);
         return XenStoreError.None;
     }
 
@@ -179,10 +179,10 @@ internal sealed class NodeSpace
     /// </summary>
     internal void RemoveOwned(int domain, StorePath path)
     {
-        while (_domains[domain].FirstOwned != Index.None)
+        while (_domains[domain].FirstOwned != Link.None)
         {
             int top = _domains[domain].FirstOwned;
-            for (int node = _nodes[top].Parent; node != Index.None; node = _nodes[node].Parent)
+            for (int node = _nodes[top].Parent; node != Link.None; node = _nodes[node].Parent)
             {
                 top = _nodes[node].Account == domain ? node : top;
             }
@@ -216,7 +216,7 @@ internal sealed class NodeSpace
     private XenStoreError CreateChild(
         in Caller caller, StorePath path, int level, int parent, ReadOnlySpan<byte> value, out int child)
     {
-        child = Index.None;
+        child = Link.None;
         int permissionCount = _permissions[_nodes[parent].Permissions].Count;
         if (!MayGrow(caller, parent, path.NameAt(level).Length + 1) || !IsSizeAllowed(caller, permissionCount, value.Length))
         {
@@ -287,7 +287,7 @@ internal sealed class NodeSpace
 
         for (int level = last; level > existing; level--)
         {
-            _nodes.Remove(_nodes.Find(path, level, Index.None));
+            _nodes.Remove(_nodes.Find(path, level, Link.None));
         }
     }
 
@@ -332,7 +332,7 @@ internal sealed class NodeSpace
             return;
         }
 
-        int parent = record.Parent == Index.None ? node : record.Parent;
+        int parent = record.Parent == Link.None ? node : record.Parent;
         _watches.Fire(path, new NodeRights(record.Permissions, _nodes[parent].Permissions, former));
     }
 
@@ -341,14 +341,14 @@ internal sealed class NodeSpace
         int node = top;
         while (true)
         {
-            while (_nodes[node].FirstChild != Index.None)
+            while (_nodes[node].FirstChild != Link.None)
             {
                 node = _nodes[node].FirstChild;
             }
 
             ref NodeRecord record = ref _nodes[node];
             int parent = record.Parent;
-            NodeRights rights = new(record.Permissions, _nodes[parent].Permissions, Index.None);
+            NodeRights rights = new(record.Permissions, _nodes[parent].Permissions, Link.None);
             if (node == top)
             {
                 _watches.Fire(path, rights);

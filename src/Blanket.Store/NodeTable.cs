@@ -37,11 +37,11 @@ internal sealed class NodeTable
     /// <summary>A generation that no node has had.</summary>
     internal ulong NextGeneration() => ++_generation;
 
-    /// <summary>The node (or, in a transaction, the copy) of a path's ancestor at a level, or <see cref="Index.None"/>.</summary>
+    /// <summary>The node (or, in a transaction, the copy) of a path's ancestor at a level, or <see cref="Link.None"/>.</summary>
     internal int Find(StorePath path, int level, int transaction)
     {
         int node = _byPath.First(NodeRecord.KeyOf(path.HashAt(level), transaction));
-        while (node != Index.None
+        while (node != Link.None
             && (_records[node].Transaction != transaction || !_chains.AreEqual(_records[node].Path, path.At(level))))
         {
             node = _byPath.Next(node);
@@ -50,11 +50,11 @@ internal sealed class NodeTable
         return node;
     }
 
-    /// <summary>The node of the tree that a copy was made of, or <see cref="Index.None"/> when there is none now.</summary>
+    /// <summary>The node of the tree that a copy was made of, or <see cref="Link.None"/> when there is none now.</summary>
     internal int FindOriginal(int copy)
     {
-        int node = _byPath.First(NodeRecord.KeyOf(_records[copy].PathHash, Index.None));
-        while (node != Index.None
+        int node = _byPath.First(NodeRecord.KeyOf(_records[copy].PathHash, Link.None));
+        while (node != Link.None
             && (_records[node].IsCopy || !_chains.AreEqual(_records[node].Path, _records[copy].Path)))
         {
             node = _byPath.Next(node);
@@ -97,14 +97,14 @@ internal sealed class NodeTable
     /// <summary>Makes a node of the tree, the youngest child of <paramref name="parent"/>: ENOMEM.</summary>
     /// <param name="path">Where the new node's path is.</param>
     /// <param name="level">Level of the new node's path.</param>
-    /// <param name="parent">Its parent, or <see cref="Index.None"/> for the root.</param>
+    /// <param name="parent">Its parent, or <see cref="Link.None"/> for the root.</param>
     /// <param name="permissions">Its permissions; the caller's share passes to the node on success.</param>
     /// <param name="exempt">Whether the owner's quota does not matter.</param>
     /// <param name="node">The new node.</param>
     internal XenStoreError Create(StorePath path, int level, int parent, int permissions, bool exempt, out int node)
     {
         int owner = _domains.Find(_permissions.OwnerOf(permissions));
-        if (!TryAllocate(path, level, Index.None, owner, permissions, exempt, out node))
+        if (!TryAllocate(path, level, Link.None, owner, permissions, exempt, out node))
         {
             return XenStoreError.NoMemory;
         }
@@ -120,8 +120,8 @@ internal sealed class NodeTable
     /// </summary>
     internal XenStoreError CreateCopy(StorePath path, int level, int transaction, int account, out int copy)
     {
-        int original = Find(path, level, Index.None);
-        int permissions = original == Index.None ? Index.None : _records[original].Permissions;
+        int original = Find(path, level, Link.None);
+        int permissions = original == Link.None ? Link.None : _records[original].Permissions;
         if (!TryAllocate(path, level, transaction, account, permissions, false, out copy))
         {
             return XenStoreError.NoMemory;
@@ -129,7 +129,7 @@ internal sealed class NodeTable
 
         _byPath.Insert(copy);
         ref NodeRecord record = ref _records[copy];
-        if (original == Index.None)
+        if (original == Link.None)
         {
             record.BaseGeneration = NodeRecord.NoGeneration;
             return XenStoreError.None;
@@ -256,7 +256,7 @@ internal sealed class NodeTable
         _chains.Free(ref record.Value);
         _chains.Free(ref record.Children);
         _permissions.Release(record.Permissions);
-        record.Permissions = Index.None;
+        record.Permissions = Link.None;
         Shrink(copy, before - FootprintOf(record));
         record.State = (record.State & ~CopyState.Exists) | CopyState.Modified;
     }
@@ -299,15 +299,15 @@ internal sealed class NodeTable
         int before = FootprintOf(record);
         _chains.Free(ref record.Children);
         _permissions.Release(record.BasePermissions);
-        record.BasePermissions = Index.None;
+        record.BasePermissions = Link.None;
         Shrink(copy, before - FootprintOf(record));
         int owner = _domains.Find(_permissions.OwnerOf(record.Permissions));
         _domains.MoveCharge(record.Account, owner, record.Charged);
         record.Account = owner;
-        record.Transaction = Index.None;
+        record.Transaction = Link.None;
         record.State = CopyState.None;
-        record.FirstChild = Index.None;
-        record.LastChild = Index.None;
+        record.FirstChild = Link.None;
+        record.LastChild = Link.None;
         record.Generation = NextGeneration();
         LinkToTree(copy, parent);
         _records[parent].Generation = NextGeneration();
@@ -333,7 +333,7 @@ internal sealed class NodeTable
 
     private static int FootprintOf(in NodeRecord record) =>
         NodeRecord.Footprint
-        + (record.Permissions == Index.None ? 0 : PermissionList.Footprint)
+        + (record.Permissions == Link.None ? 0 : PermissionList.Footprint)
         + ByteChains.Footprint(record.Path.Length)
         + ByteChains.Footprint(record.Value.Length)
         + ByteChains.Footprint(record.Children.Length);
@@ -341,7 +341,7 @@ internal sealed class NodeTable
     /// <summary>Takes a record with its path, charged; on success the permissions are the record's.</summary>
     private bool TryAllocate(StorePath path, int level, int transaction, int account, int permissions, bool exempt, out int node)
     {
-        node = Index.None;
+        node = Link.None;
         NodeRecord record = default;
         record.Permissions = permissions;
         record.Path.Length = path.At(level).Length;
@@ -370,14 +370,14 @@ internal sealed class NodeTable
         record.Transaction = transaction;
         record.Account = account;
         record.Charged = charge;
-        record.Parent = Index.None;
-        record.FirstChild = Index.None;
-        record.LastChild = Index.None;
-        record.Previous = Index.None;
-        record.Next = Index.None;
-        record.OwnedPrevious = Index.None;
-        record.OwnedNext = Index.None;
-        record.BasePermissions = Index.None;
+        record.Parent = Link.None;
+        record.FirstChild = Link.None;
+        record.LastChild = Link.None;
+        record.Previous = Link.None;
+        record.Next = Link.None;
+        record.OwnedPrevious = Link.None;
+        record.OwnedNext = Link.None;
+        record.BasePermissions = Link.None;
         _records[node] = record;
         return true;
     }
@@ -405,7 +405,7 @@ internal sealed class NodeTable
             return false;
         }
 
-        for (int child = source.FirstChild; child != Index.None; child = _records[child].Next)
+        for (int child = source.FirstChild; child != Link.None; child = _records[child].Next)
         {
             if (!TryAppendName(ref record.Children, ReadName(child)))
             {
@@ -437,7 +437,7 @@ internal sealed class NodeTable
     private int ReadLinkedNames(int node, int offset, Span<byte> destination)
     {
         int length = 0;
-        for (int child = _records[node].FirstChild; child != Index.None; child = _records[child].Next)
+        for (int child = _records[node].FirstChild; child != Link.None; child = _records[child].Next)
         {
             int size = NameLength(child) + 1;
             if (offset >= size)
@@ -501,18 +501,18 @@ internal sealed class NodeTable
     {
         ref NodeRecord record = ref _records[node];
         record.Parent = parent;
-        record.Next = Index.None;
-        record.Previous = Index.None;
+        record.Next = Link.None;
+        record.Previous = Link.None;
         _byPath.Insert(node);
         LinkToOwner(node);
-        if (parent == Index.None)
+        if (parent == Link.None)
         {
             return;
         }
 
         ref NodeRecord above = ref _records[parent];
         record.Previous = above.LastChild;
-        if (above.LastChild == Index.None)
+        if (above.LastChild == Link.None)
         {
             above.FirstChild = node;
         }
@@ -529,7 +529,7 @@ internal sealed class NodeTable
     {
         ref NodeRecord record = ref _records[node];
         ref NodeRecord above = ref _records[record.Parent];
-        if (record.Previous == Index.None)
+        if (record.Previous == Link.None)
         {
             above.FirstChild = record.Next;
         }
@@ -538,7 +538,7 @@ internal sealed class NodeTable
             _records[record.Previous].Next = record.Next;
         }
 
-        if (record.Next == Index.None)
+        if (record.Next == Link.None)
         {
             above.LastChild = record.Previous;
         }
@@ -554,7 +554,7 @@ internal sealed class NodeTable
     private int NameLength(int node)
     {
         int parent = _records[node].Parent;
-        int parentLength = _records[parent].Parent == Index.None ? 0 : _records[parent].Path.Length;
+        int parentLength = _records[parent].Parent == Link.None ? 0 : _records[parent].Path.Length;
         return _records[node].Path.Length - parentLength - 1;
     }
 
@@ -563,9 +563,9 @@ internal sealed class NodeTable
         ref NodeRecord record = ref _records[node];
         ref DomainRecord owner = ref _domains[record.Account];
         owner.NodeCount++;
-        record.OwnedNext = Index.None;
+        record.OwnedNext = Link.None;
         record.OwnedPrevious = owner.LastOwned;
-        if (owner.LastOwned == Index.None)
+        if (owner.LastOwned == Link.None)
         {
             owner.FirstOwned = node;
         }
@@ -582,7 +582,7 @@ internal sealed class NodeTable
         ref NodeRecord record = ref _records[node];
         ref DomainRecord owner = ref _domains[record.Account];
         owner.NodeCount--;
-        if (record.OwnedPrevious == Index.None)
+        if (record.OwnedPrevious == Link.None)
         {
             owner.FirstOwned = record.OwnedNext;
         }
@@ -591,7 +591,7 @@ internal sealed class NodeTable
             _records[record.OwnedPrevious].OwnedNext = record.OwnedNext;
         }
 
-        if (record.OwnedNext == Index.None)
+        if (record.OwnedNext == Link.None)
         {
             owner.LastOwned = record.OwnedPrevious;
         }

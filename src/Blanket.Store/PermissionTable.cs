@@ -42,7 +42,7 @@ internal sealed class PermissionTable
             {
                 Domid = entries[i].Domid,
                 Access = entries[i].Access & StoreAccess.Both,
-                Serial = domain == Index.None ? 0 : _domains[domain].Serial,
+                Serial = domain == Link.None ? 0 : _domains[domain].Serial,
             };
         }
 
@@ -69,17 +69,17 @@ internal sealed class PermissionTable
         record.References = 1;
         record.Entries[0].Domid = owner;
         int domain = _domains.Find(owner);
-        record.Entries[0].Serial = domain == Index.None ? 0 : _domains[domain].Serial;
+        record.Entries[0].Serial = domain == Link.None ? 0 : _domains[domain].Serial;
         return true;
     }
 
     /// <summary>Adds a user.</summary>
     internal void Share(int list) => _lists[list].References++;
 
-    /// <summary>Takes a user away; the last one frees the list. <see cref="Index.None"/> is allowed.</summary>
+    /// <summary>Takes a user away; the last one frees the list. <see cref="Link.None"/> is allowed.</summary>
     internal void Release(int list)
     {
-        if (list == Index.None)
+        if (list == Link.None)
         {
             return;
         }
@@ -97,7 +97,7 @@ internal sealed class PermissionTable
 
     /// <summary>Whether the owner still is the domain that the list was made for.</summary>
     internal bool IsOwnerAlive(int list) =>
-        _domains.FindAlive(_lists[list].Entries[0].Domid, _lists[list].Entries[0].Serial) != Index.None;
+        _domains.FindAlive(_lists[list].Entries[0].Domid, _lists[list].Entries[0].Serial) != Link.None;
 
     /// <summary>
     /// What a domain may do: everything for privileged domains, the owner, and who has the owner as target;
@@ -130,5 +130,5 @@ internal sealed class PermissionTable
     }
 
     private bool IsAbout(in PermissionEntry entry, int domain, int target) =>
-        entry.Serial == _domains[domain].Serial || (target != Index.None && entry.Serial == _domains[target].Serial);
+        entry.Serial == _domains[domain].Serial || (target != Link.None && entry.Serial == _domains[target].Serial);
 }

@@ -24,10 +24,10 @@ internal sealed class RingConnection : StoreConnection
     private int _received;
     private int _replyLength;
     private int _replySent;
-    private int _replyTicket = Index.None;
+    private int _replyTicket = Link.None;
     private int _eventLength;
     private int _eventSent;
-    private int _eventTicket = Index.None;
+    private int _eventTicket = Link.None;
     private bool _moved;
 
     /// <summary>A connection over a ring; <see cref="Start"/> begins it.</summary>
@@ -319,7 +319,7 @@ internal sealed class RingConnection : StoreConnection
     private void ReleaseTicket(ref int ticket)
     {
         int released = ticket;
-        ticket = Index.None;
+        ticket = Link.None;
         _tickets.Release(released);
     }
 }

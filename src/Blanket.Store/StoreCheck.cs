@@ -19,9 +19,9 @@ internal sealed class StoreCheck
     internal bool IsSound()
     {
         _path.Clear();
-        int node = _nodes.Find(_path, 0, Index.None);
+        int node = _nodes.Find(_path, 0, Link.None);
         int visited = 0;
-        while (node != Index.None)
+        while (node != Link.None)
         {
             if (!IsSound(node))
             {
@@ -40,7 +40,7 @@ internal sealed class StoreCheck
         ref NodeRecord record = ref _nodes[node];
         _nodes.LoadPath(node, _path);
         return !record.IsCopy
-            && _nodes.Find(_path, _path.Depth, Index.None) == node
+            && _nodes.Find(_path, _path.Depth, Link.None) == node
             && _domains[record.Account].Domid == _nodes.OwnerOf(node)
             && _nodes.IsOwnerAlive(node)
             && _nodes.IsChargedRight(node)
@@ -50,8 +50,8 @@ internal sealed class StoreCheck
     private bool AreChildrenLinked(int node)
     {
         int bytes = 0;
-        int previous = Index.None;
-        for (int child = _nodes[node].FirstChild; child != Index.None; child = _nodes[child].Next)
+        int previous = Link.None;
+        for (int child = _nodes[node].FirstChild; child != Link.None; child = _nodes[child].Next)
         {
             if (_nodes[child].Parent != node || _nodes[child].Previous != previous)
             {
@@ -68,17 +68,17 @@ internal sealed class StoreCheck
     /// <summary>Depth first, parents before children.</summary>
     private int NextInTree(int node)
     {
-        if (_nodes[node].FirstChild != Index.None)
+        if (_nodes[node].FirstChild != Link.None)
         {
             return _nodes[node].FirstChild;
         }
 
-        while (node != Index.None && _nodes[node].Next == Index.None)
+        while (node != Link.None && _nodes[node].Next == Link.None)
         {
             node = _nodes[node].Parent;
         }
 
-        return node == Index.None ? Index.None : _nodes[node].Next;
+        return node == Link.None ? Link.None : _nodes[node].Next;
     }
 
     /// <summary>Nodes in the lists of all domains; -1 when a list is not as long as the domain's count says.</summary>
@@ -88,13 +88,13 @@ internal sealed class StoreCheck
         for (int domid = 0; domid <= ushort.MaxValue; domid++)
         {
             int domain = _domains.Find((ushort)domid);
-            if (domain == Index.None)
+            if (domain == Link.None)
             {
                 continue;
             }
 
             int count = 0;
-            for (int node = _domains[domain].FirstOwned; node != Index.None; node = _nodes[node].OwnedNext)
+            for (int node = _domains[domain].FirstOwned; node != Link.None; node = _nodes[node].OwnedNext)
             {
                 count++;
             }

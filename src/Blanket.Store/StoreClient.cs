@@ -258,7 +258,7 @@ public sealed class StoreClient : StoreConnection
         }
     }
 
-    private bool IsOpen => Slot != Index.None;
+    private bool IsOpen => Slot != Link.None;
 
     private int FreeSlot()
     {
@@ -281,8 +281,8 @@ public sealed class StoreClient : StoreConnection
             return XenStoreError.Invalid;
         }
 
-        int transaction = transactionId == 0 ? Index.None : _transactions.Find(this, transactionId);
-        if (transactionId != 0 && transaction == Index.None)
+        int transaction = transactionId == 0 ? Link.None : _transactions.Find(this, transactionId);
+        if (transactionId != 0 && transaction == Link.None)
         {
             return XenStoreError.NotFound;
         }

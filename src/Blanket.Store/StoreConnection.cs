@@ -11,17 +11,17 @@ public abstract class StoreConnection
     /// <summary>The domain that the client acts for; relative paths are below /local/domain/<see cref="Domid"/>/.</summary>
     public ushort Domid { get; }
 
-    /// <summary>Its place in <see cref="ConnectionTable"/>, or <see cref="Index.None"/> when closed.</summary>
-    internal int Slot { get; set; } = Index.None;
+    /// <summary>Its place in <see cref="ConnectionTable"/>, or <see cref="Link.None"/> when closed.</summary>
+    internal int Slot { get; set; } = Link.None;
 
     /// <summary>Record of <see cref="Domid"/>.</summary>
-    internal int Domain { get; set; } = Index.None;
+    internal int Domain { get; set; } = Link.None;
 
     /// <summary>Oldest waiting event.</summary>
-    internal int FirstEvent { get; set; } = Index.None;
+    internal int FirstEvent { get; set; } = Link.None;
 
     /// <summary>Youngest waiting event.</summary>
-    internal int LastEvent { get; set; } = Index.None;
+    internal int LastEvent { get; set; } = Link.None;
 
     /// <summary>Waiting events.</summary>
     internal int EventCount { get; set; }
@@ -30,13 +30,13 @@ public abstract class StoreConnection
     internal int EventsBeforeReply { get; set; }
 
     /// <summary>Oldest watch.</summary>
-    internal int FirstWatch { get; set; } = Index.None;
+    internal int FirstWatch { get; set; } = Link.None;
 
     /// <summary>Youngest watch.</summary>
-    internal int LastWatch { get; set; } = Index.None;
+    internal int LastWatch { get; set; } = Link.None;
 
     /// <summary>Youngest open transaction.</summary>
-    internal int FirstTransaction { get; set; } = Index.None;
+    internal int FirstTransaction { get; set; } = Link.None;
 
     /// <summary>Identifier of the last transaction started.</summary>
     internal uint LastTransactionId { get; set; }

@@ -36,13 +36,13 @@ internal sealed class TicketTable
     /// <summary>Outstanding requests.</summary>
     internal int Count => _tickets.Used;
 
-    /// <summary>The request that is being served, or <see cref="Index.None"/>.</summary>
-    internal int Current { get; private set; } = Index.None;
+    /// <summary>The request that is being served, or <see cref="Link.None"/>.</summary>
+    internal int Current { get; private set; } = Link.None;
 
     /// <summary>A request of a domain is being served from now on. Not counted when privileged, or when memory is out.</summary>
     internal void Open(int domain)
     {
-        Current = Index.None;
+        Current = Link.None;
         ref DomainRecord record = ref _domains[domain];
         if (record.IsPrivileged || !_tickets.TryAllocate(out int ticket))
         {
@@ -58,14 +58,14 @@ internal sealed class TicketTable
     internal int Close()
     {
         int ticket = Current;
-        Current = Index.None;
+        Current = Link.None;
         return ticket;
     }
 
     /// <summary>An event was caused by the request that is being served; returns its ticket.</summary>
     internal int Share()
     {
-        if (Current != Index.None)
+        if (Current != Link.None)
         {
             _tickets[Current].References++;
         }
@@ -73,10 +73,10 @@ internal sealed class TicketTable
         return Current;
     }
 
-    /// <summary>A reply or event was taken. <see cref="Index.None"/> is allowed.</summary>
+    /// <summary>A reply or event was taken. <see cref="Link.None"/> is allowed.</summary>
     internal void Release(int ticket)
     {
-        if (ticket == Index.None)
+        if (ticket == Link.None)
         {
             return;
         }
@@ -90,7 +90,7 @@ internal sealed class TicketTable
 
         int domain = _domains.FindAlive(record.Domid, record.Serial);
         _tickets.Free(ticket);
-        if (domain != Index.None)
+        if (domain != Link.None)
         {
             _domains[domain].Outstanding--;
             Wake(domain);
@@ -101,7 +101,7 @@ internal sealed class TicketTable
     private void Wake(int domain)
     {
         int slot = _domains[domain].RingSlot;
-        StoreConnection? connection = slot == Index.None ? null : _connections[slot];
+        StoreConnection? connection = slot == Link.None ? null : _connections[slot];
         if (connection != null)
         {
             _connections.MarkReady(connection);

@@ -57,11 +57,11 @@ internal sealed class TransactionTable
         {
             Id = id,
             Next = connection.FirstTransaction,
-            Previous = Index.None,
-            FirstCopy = Index.None,
-            LastCopy = Index.None,
+            Previous = Link.None,
+            FirstCopy = Link.None,
+            LastCopy = Link.None,
         };
-        if (connection.FirstTransaction != Index.None)
+        if (connection.FirstTransaction != Link.None)
         {
             _transactions[connection.FirstTransaction].Previous = transaction;
         }
@@ -71,11 +71,11 @@ internal sealed class TransactionTable
         return XenStoreError.None;
     }
 
-    /// <summary>The transaction that a client calls <paramref name="id"/>, or <see cref="Index.None"/>.</summary>
+    /// <summary>The transaction that a client calls <paramref name="id"/>, or <see cref="Link.None"/>.</summary>
     internal int Find(StoreConnection connection, uint id)
     {
         int transaction = connection.FirstTransaction;
-        while (transaction != Index.None && _transactions[transaction].Id != id)
+        while (transaction != Link.None && _transactions[transaction].Id != id)
         {
             transaction = _transactions[transaction].Next;
         }
@@ -100,14 +100,14 @@ internal sealed class TransactionTable
     internal void Abandon(StoreConnection connection, int transaction)
     {
         ref TransactionRecord record = ref _transactions[transaction];
-        while (record.FirstCopy != Index.None)
+        while (record.FirstCopy != Link.None)
         {
             int copy = record.FirstCopy;
             Unlink(transaction, copy);
             _nodes.Free(copy);
         }
 
-        if (record.Previous == Index.None)
+        if (record.Previous == Link.None)
         {
             connection.FirstTransaction = record.Next;
         }
@@ -116,7 +116,7 @@ internal sealed class TransactionTable
             _transactions[record.Previous].Next = record.Next;
         }
 
-        if (record.Next != Index.None)
+        if (record.Next != Link.None)
         {
             _transactions[record.Next].Previous = record.Previous;
         }
@@ -129,7 +129,7 @@ internal sealed class TransactionTable
     /// <summary>Ends all transactions of a connection without a trace.</summary>
     internal void AbandonAll(StoreConnection connection)
     {
-        while (connection.FirstTransaction != Index.None)
+        while (connection.FirstTransaction != Link.None)
         {
             Abandon(connection, connection.FirstTransaction);
         }
@@ -139,7 +139,7 @@ internal sealed class TransactionTable
     internal XenStoreError Look(in Caller caller, StorePath path, int level, out int copy)
     {
         copy = _nodes.Find(path, level, caller.Transaction);
-        if (copy != Index.None)
+        if (copy != Link.None)
         {
             return XenStoreError.None;
         }
@@ -174,7 +174,7 @@ internal sealed class TransactionTable
         {
             connection.LastTransactionId = unchecked(connection.LastTransactionId + 1);
         }
-        while (connection.LastTransactionId == 0 || Find(connection, connection.LastTransactionId) != Index.None);
+        while (connection.LastTransactionId == 0 || Find(connection, connection.LastTransactionId) != Link.None);
 
         return connection.LastTransactionId;
     }
@@ -188,16 +188,16 @@ internal sealed class TransactionTable
         }
 
         int growth = 0;
-        for (int copy = record.FirstCopy; copy != Index.None; copy = _nodes[copy].Next)
+        for (int copy = record.FirstCopy; copy != Link.None; copy = _nodes[copy].Next)
         {
             int original = _nodes.FindOriginal(copy);
-            ulong generation = original == Index.None ? NodeRecord.NoGeneration : _nodes[original].Generation;
+            ulong generation = original == Link.None ? NodeRecord.NoGeneration : _nodes[original].Generation;
             if (generation != _nodes[copy].BaseGeneration || IsOwnerGone(copy))
             {
                 return XenStoreError.Again;
             }
 
-            growth += OwnedAfter(copy, domain) - (original != Index.None && _nodes[original].Account == domain ? 1 : 0);
+            growth += OwnedAfter(copy, domain) - (original != Link.None && _nodes[original].Account == domain ? 1 : 0);
         }
 
         ref DomainRecord owner = ref _domains[domain];
@@ -222,7 +222,7 @@ internal sealed class TransactionTable
     private void Apply(int transaction)
     {
         int next;
-        for (int copy = _transactions[transaction].FirstCopy; copy != Index.None; copy = next)
+        for (int copy = _transactions[transaction].FirstCopy; copy != Link.None; copy = next)
         {
             next = _nodes[copy].Next;
             if ((_nodes[copy].State & CopyState.Modified) != 0)
@@ -237,14 +237,14 @@ internal sealed class TransactionTable
         int original = _nodes.FindOriginal(copy);
         if ((_nodes[copy].State & CopyState.Exists) == 0)
         {
-            if (original != Index.None)
+            if (original != Link.None)
             {
                 _nodes.LoadPath(copy, _path);
-                Announce(copy, new NodeRights(Index.None, ParentPermissions(), _nodes[copy].BasePermissions));
+                Announce(copy, new NodeRights(Link.None, ParentPermissions(), _nodes[copy].BasePermissions));
                 _nodes.Remove(original);
             }
         }
-        else if (original != Index.None)
+        else if (original != Link.None)
         {
             _nodes.LoadPath(copy, _path);
             _nodes.MoveToOriginal(copy, original);
@@ -255,16 +255,16 @@ internal sealed class TransactionTable
             CopyState state = _nodes[copy].State;
             _nodes.LoadPath(copy, _path);
             Unlink(transaction, copy);
-            _nodes.Adopt(copy, _nodes.Find(_path, _path.Depth - 1, Index.None));
-            Announce(copy, state, new NodeRights(_nodes[copy].Permissions, ParentPermissions(), Index.None));
+            _nodes.Adopt(copy, _nodes.Find(_path, _path.Depth - 1, Link.None));
+            Announce(copy, state, new NodeRights(_nodes[copy].Permissions, ParentPermissions(), Link.None));
         }
     }
 
     /// <summary>Permissions of the parent of <see cref="_path"/>; the root is its own parent.</summary>
     private int ParentPermissions()
     {
-        int parent = _nodes.Find(_path, _path.Depth == 0 ? 0 : _path.Depth - 1, Index.None);
-        return parent == Index.None ? Index.None : _nodes[parent].Permissions;
+        int parent = _nodes.Find(_path, _path.Depth == 0 ? 0 : _path.Depth - 1, Link.None);
+        return parent == Link.None ? Link.None : _nodes[parent].Permissions;
     }
 
     private void Announce(int copy, NodeRights rights) => Announce(copy, _nodes[copy].State, rights);
@@ -290,9 +290,9 @@ internal sealed class TransactionTable
     {
         ref TransactionRecord record = ref _transactions[transaction];
         ref NodeRecord node = ref _nodes[copy];
-        node.Next = Index.None;
+        node.Next = Link.None;
         node.Previous = record.LastCopy;
-        if (record.LastCopy == Index.None)
+        if (record.LastCopy == Link.None)
         {
             record.FirstCopy = copy;
         }
@@ -309,7 +309,7 @@ internal sealed class TransactionTable
     {
         ref TransactionRecord record = ref _transactions[transaction];
         ref NodeRecord node = ref _nodes[copy];
-        if (node.Previous == Index.None)
+        if (node.Previous == Link.None)
         {
             record.FirstCopy = node.Next;
         }
@@ -318,7 +318,7 @@ internal sealed class TransactionTable
             _nodes[node.Previous].Next = node.Next;
         }
 
-        if (node.Next == Index.None)
+        if (node.Next == Link.None)
         {
             record.LastCopy = node.Previous;
         }

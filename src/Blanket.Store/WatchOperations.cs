@@ -67,14 +67,14 @@ internal sealed class WatchOperations
     /// <summary>Ends a watch: ENOENT.</summary>
     internal XenStoreError Remove(StoreConnection connection, ReadOnlySpan<byte> path, ReadOnlySpan<byte> token, out int watcherSlot)
     {
-        watcherSlot = Index.None;
+        watcherSlot = Link.None;
         if (!TryResolve(connection, path, out ReadOnlySpan<byte> absolute, out ulong hash))
         {
             return XenStoreError.NotFound;
         }
 
         int watch = _watches.Find(connection, absolute, hash, token);
-        if (watch == Index.None)
+        if (watch == Link.None)
         {
             return XenStoreError.NotFound;
         }

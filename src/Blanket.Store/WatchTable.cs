@@ -74,7 +74,7 @@ internal sealed class WatchTable
         out int watch)
     {
         watch = Find(connection, path, hash, token);
-        if (watch != Index.None)
+        if (watch != Link.None)
         {
             return XenStoreError.Exists;
         }
@@ -104,11 +104,11 @@ internal sealed class WatchTable
         return XenStoreError.None;
     }
 
-    /// <summary>A connection's watch with this path and token, or <see cref="Index.None"/>.</summary>
+    /// <summary>A connection's watch with this path and token, or <see cref="Link.None"/>.</summary>
     internal int Find(StoreConnection connection, ReadOnlySpan<byte> path, ulong hash, ReadOnlySpan<byte> token)
     {
         int watch = _byPath.First(hash);
-        while (watch != Index.None && !IsWatch(watch, connection, path, token))
+        while (watch != Link.None && !IsWatch(watch, connection, path, token))
         {
             watch = _byPath.Next(watch);
         }
@@ -134,7 +134,7 @@ internal sealed class WatchTable
     /// <summary>Ends all watches of a connection.</summary>
     internal void RemoveAll(StoreConnection connection)
     {
-        while (connection.FirstWatch != Index.None)
+        while (connection.FirstWatch != Link.None)
         {
             Remove(connection.FirstWatch);
         }
@@ -153,7 +153,7 @@ internal sealed class WatchTable
         for (int level = path.Depth; level >= 0; level--)
         {
             int watch = _byPath.First(path.HashAt(level));
-            for (; watch != Index.None; watch = _byPath.Next(watch))
+            for (; watch != Link.None; watch = _byPath.Next(watch))
             {
                 ref WatchRecord record = ref _watches[watch];
                 if ((record.Depth == WatchRecord.AnyDepth || path.Depth - level <= record.Depth)
@@ -169,14 +169,14 @@ internal sealed class WatchTable
     internal void FireExact(Chain path, ulong hash, NodeRights rights)
     {
         int watch = _byPath.First(hash);
-        if (watch == Index.None)
+        if (watch == Link.None)
         {
             return;
         }
 
         int length = _chains.Read(path, 0, _exactPath);
         ReadOnlySpan<byte> text = new(_exactPath, 0, length);
-        for (; watch != Index.None; watch = _byPath.Next(watch))
+        for (; watch != Link.None; watch = _byPath.Next(watch))
         {
             ref WatchRecord record = ref _watches[watch];
             if (_chains.AreEqual(record.Path, text) && MayKnow(record, rights))
@@ -205,10 +205,10 @@ internal sealed class WatchTable
     private void FireSpecial(ReadOnlySpan<byte> name, ReadOnlySpan<byte> nameWithDomain, bool withDomain, int permissions)
     {
         int watch = _byPath.First(SpecialHash(name));
-        for (; watch != Index.None; watch = _byPath.Next(watch))
+        for (; watch != Link.None; watch = _byPath.Next(watch))
         {
             ref WatchRecord record = ref _watches[watch];
-            if (_chains.AreEqual(record.Path, name) && MayKnow(record, new NodeRights(permissions, Index.None, Index.None)))
+            if (_chains.AreEqual(record.Path, name) && MayKnow(record, new NodeRights(permissions, Link.None, Link.None)))
             {
                 TrySend(watch, withDomain || record.Depth == 1 ? nameWithDomain : name);
             }
@@ -229,7 +229,7 @@ internal sealed class WatchTable
     }
 
     private bool MayRead(int permissions, int domain) =>
-        permissions != Index.None && (_permissions.AccessOf(permissions, domain) & StoreAccess.Read) != 0;
+        permissions != Link.None && (_permissions.AccessOf(permissions, domain) & StoreAccess.Read) != 0;
 
     /// <summary>
     /// Queues an event. An event that is too long for a message is not sent. When the receiver's memory is used up the event
@@ -261,7 +261,7 @@ internal sealed class WatchTable
 
     private bool TryAllocate(int domain, ReadOnlySpan<byte> path, ReadOnlySpan<byte> token, out int watch)
     {
-        watch = Index.None;
+        watch = Link.None;
         int charge = FootprintOf(path.Length, token.Length);
         if (!_domains.TryCharge(domain, charge, false))
         {
@@ -277,7 +277,7 @@ internal sealed class WatchTable
             return true;
         }
 
-        watch = Index.None;
+        watch = Link.None;
         _chains.Free(ref record.Path);
         _chains.Free(ref record.Token);
         _domains.Credit(domain, charge);
@@ -287,9 +287,9 @@ internal sealed class WatchTable
     private void Append(StoreConnection connection, int watch)
     {
         ref WatchRecord record = ref _watches[watch];
-        record.Next = Index.None;
+        record.Next = Link.None;
         record.Previous = connection.LastWatch;
-        if (connection.LastWatch == Index.None)
+        if (connection.LastWatch == Link.None)
         {
             connection.FirstWatch = watch;
         }
@@ -304,7 +304,7 @@ internal sealed class WatchTable
     private void Unlink(StoreConnection connection, int watch)
     {
         ref WatchRecord record = ref _watches[watch];
-        if (record.Previous == Index.None)
+        if (record.Previous == Link.None)
         {
             connection.FirstWatch = record.Next;
         }
@@ -313,7 +313,7 @@ internal sealed class WatchTable
             _watches[record.Previous].Next = record.Next;
         }
 
-        if (record.Next == Index.None)
+        if (record.Next == Link.None)
         {
             connection.LastWatch = record.Previous;
         }

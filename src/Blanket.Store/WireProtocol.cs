@@ -145,11 +145,11 @@ internal sealed class WireProtocol
             return XenStoreError.AccessDenied;
         }
 
-        int transaction = Index.None;
+        int transaction = Link.None;
         if (transactionId != 0 && !IgnoresTransaction(type))
         {
             transaction = _open.Find(connection, transactionId);
-            if (transaction == Index.None)
+            if (transaction == Link.None)
             {
                 return XenStoreError.NotFound;
             }

@@ -128,7 +128,7 @@ public sealed class XenStore
     {
         client = null;
         int domain = _domains.Find(domid);
-        if (domain == Index.None)
+        if (domain == Link.None)
         {
             return XenStoreError.NotFound;
         }
@@ -168,7 +168,7 @@ public sealed class XenStore
             }
 
             // The connection may be gone when its turn is over: a watcher may have closed it.
-            if (connection.Serve() && connection.Slot != Index.None)
+            if (connection.Serve() && connection.Slot != Link.None)
             {
                 _connections.MarkReady(connection);
             }
@@ -191,8 +191,8 @@ public sealed class XenStore
     private void Plant(PathHash hash)
     {
         StorePath path = new(hash);
-        Check.That(_nodes.Create(path, 0, Index.None, ClosedToOthers(), true, out _) == XenStoreError.None);
-        Caller caller = new(_domains.Find(0), 0, true, Index.None);
+        Check.That(_nodes.Create(path, 0, Link.None, ClosedToOthers(), true, out _) == XenStoreError.None);
+        Caller caller = new(_domains.Find(0), 0, true, Link.None);
         Check.That(_nodeOperations.MakeDirectory(caller, "/tool/xenstored"u8) == XenStoreError.None);
     }
 }

@@ -1,7 +1,7 @@
 namespace Blanket.Store;
 
 /// <summary>Slab indexes used as links.</summary>
-internal static class Index
+internal static class Link
 {
     /// <summary>The end of a list; no record.</summary>
     internal const int None = -1;
