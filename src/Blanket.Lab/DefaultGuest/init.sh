@@ -14,19 +14,23 @@ read -r uptime _ < /proc/uptime
 echo "guest: kernel $(uname -r), up after ${uptime} s"
 
 while read -r module; do
-    insmod "/lib/modules/$module" || echo "guest: module $module does not load"
+    # A driver for another kind of machine refuses.
+    insmod "/lib/modules/$module" 2> /dev/null
 done < /lib/modules/order
 
 option() { grep -qw "$1" /proc/cmdline; }
 
-# Devices appear some time after their driver: up to 30 s.
-wait_for() {
+# Prints the first of some files that exists; devices appear some time after their driver: up to 30 s.
+wait_for_any() {
     tries=300
-    while [ ! -e "$1" ] && [ "$tries" -gt 0 ]; do
+    while [ "$tries" -gt 0 ]; do
+        for file in "$@"; do
+            [ -e "$file" ] && echo "$file" && return
+        done
         sleep 0.1
         tries=$((tries - 1))
     done
-    [ -e "$1" ]
+    return 1
 }
 
 fail() {
@@ -35,16 +39,9 @@ fail() {
     exit 1
 }
 
-find_disk() {
-    for disk in xvda vda; do
-        [ -e "/sys/class/block/$disk" ] && echo "/dev/$disk" && return
-    done
-}
-
 # A pattern at the disk's start and one at its end, each flushed; read back from the disk and not from the cache.
 check_disk() {
-    wait_for /sys/class/block/xvda || wait_for /sys/class/block/vda || fail 'no disk'
-    disk=$(find_disk)
+    disk=$(wait_for_any /dev/xvda /dev/vda) || fail 'no disk'
     last=$(($(cat "/sys/class/block/${disk#/dev/}/size") / 2048 - 4))
     dd if=/dev/urandom of=/tmp/pattern bs=1M count=4 2>/dev/null || fail 'no pattern'
     for place in 0 "$last"; do
@@ -62,7 +59,7 @@ check_disk() {
 
 start_network() {
     ip link set lo up
-    wait_for /sys/class/net/eth0 && ip link set eth0 up && udhcpc -i eth0 -n -q -t 10 -T 2 -s /lib/udhcpc.sh > /tmp/udhcpc.log 2>&1
+    wait_for_any /sys/class/net/eth0 > /dev/null && ip link set eth0 up && udhcpc -i eth0 -n -q -t 10 -T 2 -s /lib/udhcpc.sh > /tmp/udhcpc.log 2>&1
 }
 
 check_network() {

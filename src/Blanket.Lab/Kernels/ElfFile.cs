@@ -66,7 +66,7 @@ public sealed class ElfFile
     public IReadOnlyList<ElfSection> Sections { get; }
 
     /// <summary>Whether content starts as an ELF file does.</summary>
-    public static bool HasMagic(ReadOnlySpan<byte> content) => content.StartsWith("\x7FELF"u8);
+    public static bool HasMagic(ReadOnlySpan<byte> content) => content.StartsWith("\u007FELF"u8);
 
     /// <summary>Reads the tables of a file.</summary>
     /// <exception cref="KernelException">Not such a file, or damaged.</exception>

@@ -1,0 +1,97 @@
+using System;
+using System.Collections.Generic;
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using System.Linq;
+using Blanket.Cli.Running;
+using Blanket.Lab.Qemu;
+
+namespace Blanket.Cli.Commands;
+
+/// <summary>Arguments and options that <c>run</c> and <c>debug</c> share.</summary>
+internal sealed class RunOptions
+{
+    private const int MaximumCpus = 255;
+    private const long MaximumMemoryMiB = 1L << 24;
+
+    private readonly Argument<string[]> _guests = new("GUEST.cfg")
+    {
+        Description = "Guest configurations in xl.cfg(5) syntax. None: a small guest with Debian's kernel, made from Debian packages.",
+        Arity = ArgumentArity.ZeroOrMore,
+    };
+
+    private readonly Option<long?> _memory = new("--memory") { Description = "Memory of the L0 machine (default: what the guests need).", HelpName = "MIB" };
+
+    private readonly Option<int> _cpus = new("--cpus") { Description = "CPUs of the L0 machine.", HelpName = "N", DefaultValueFactory = _ => 1 };
+
+    private readonly Option<string> _machine = new("--machine") { Description = "QEMU's machine type.", DefaultValueFactory = _ => "q35" };
+
+    private readonly Option<string[]> _forwards = new("--forward")
+    {
+        Description = "Lead a TCP port of this host to a guest; HOSTPORT:ADDRESS:GUESTPORT for one that was not first to ask for an address.",
+        HelpName = "HOSTPORT:GUESTPORT",
+        DefaultValueFactory = _ => [],
+    };
+
+    private readonly Option<string[]> _qemuArguments = new("--qemu-arg")
+    {
+        Description = "A further argument for QEMU (repeatable; --qemu-arg=-x when it starts with a dash).",
+        HelpName = "ARG",
+        DefaultValueFactory = _ => [],
+    };
+
+    private readonly Option<string> _options = new("--options") { Description = "Options for Blanket itself.", HelpName = "TEXT", DefaultValueFactory = _ => string.Empty };
+
+    internal RunOptions()
+    {
+        _memory.Validators.Add(result => RequireRange(result, 16, MaximumMemoryMiB));
+        _cpus.Validators.Add(result => RequireRange(result, 1, MaximumCpus));
+        _machine.AcceptOnlyFromAmong("q35", "pc");
+        _forwards.Validators.Add(RequireForwards);
+    }
+
+    /// <summary>Adds everything to a command.</summary>
+    internal void AddTo(Command command)
+    {
+        command.Add(_guests);
+        Option[] all = [_memory, _cpus, _machine, _forwards, _qemuArguments, _options];
+        foreach (Option option in all)
+        {
+            command.Add(option);
+        }
+    }
+
+    /// <summary>What the user gave.</summary>
+    internal RunSettings Read(ParseResult arguments) => new()
+    {
+        Guests = arguments.GetValue(_guests) ?? [],
+        MemoryMiB = arguments.GetValue(_memory),
+        Cpus = arguments.GetValue(_cpus),
+        MachineType = arguments.GetRequiredValue(_machine),
+        Forwards = [.. arguments.GetRequiredValue(_forwards).Select(text => PortForward.TryParse(text)!)],
+        QemuArguments = arguments.GetRequiredValue(_qemuArguments),
+        Options = arguments.GetRequiredValue(_options),
+    };
+
+    /// <summary>Refuses a number outside a range; what is no number is refused by the parser itself.</summary>
+    internal static void RequireRange(OptionResult result, long minimum, long maximum)
+    {
+        foreach (Token token in result.Tokens)
+        {
+            bool isNumber = long.TryParse(token.Value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long value);
+            if (isNumber && (value < minimum || value > maximum))
+            {
+                result.AddError($"{result.IdentifierToken?.Value} {token.Value}, expected a number from {minimum} to {maximum}");
+            }
+        }
+    }
+
+    private static void RequireForwards(OptionResult result)
+    {
+        foreach (Token token in result.Tokens.Where(token => PortForward.TryParse(token.Value) is null))
+        {
+            result.AddError($"--forward {token.Value}, expected HOSTPORT:GUESTPORT or HOSTPORT:ADDRESS:GUESTPORT with ports from 1 to 65535");
+        }
+    }
+}

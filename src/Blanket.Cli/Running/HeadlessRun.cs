@@ -1,0 +1,111 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Threading;
+using System.Threading.Tasks;
+using Blanket.Lab.Bundles;
+using Blanket.Lab.Qemu;
+using Blanket.Lab.Runs;
+
+namespace Blanket.Cli.Running;
+
+/// <summary>A run without a terminal: consoles go to files, or line by line to standard output.</summary>
+internal sealed class HeadlessRun : IDisposable
+{
+    private const string BlanketName = "blanket";
+
+    private readonly RunSettings _settings;
+    private readonly Report _report;
+    private readonly List<FileSink> _files = [];
+    private readonly List<PrefixSink> _printed = [];
+    private readonly Lock _output = new();
+
+    internal HeadlessRun(RunSettings settings, Report report)
+    {
+        _settings = settings;
+        _report = report;
+    }
+
+    /// <summary>Runs to the end.</summary>
+    internal async Task<int> RunAsync(PreparedRun prepared, CancellationToken cancellation)
+    {
+        if (_settings.ConsoleDirectory is string directory)
+        {
+            Directory.CreateDirectory(directory);
+        }
+
+        // Without Blanket the serial line is the guest's console.
+        IConsoleSink log = CreateSink(_settings.Native ? prepared.Plan.Guests[0].Configuration.Name : BlanketName);
+        Dictionary<uint, IConsoleSink?> consoles = [];
+        foreach ((uint number, _) in prepared.Options.ConsolePorts)
+        {
+            consoles.Add(number, null);
+        }
+
+        foreach (PlannedGuest guest in prepared.Plan.Guests)
+        {
+            if (consoles.ContainsKey(guest.ConsolePort))
+            {
+                consoles[guest.ConsolePort] = CreateSink(guest.Configuration.Name);
+            }
+        }
+
+        await using Machine machine = await Machine.StartAsync(prepared.Options, cancellation).ConfigureAwait(false);
+        MachineRun run = new(machine, prepared.ParseLog, Tell);
+        RunOutcome outcome = await run.CompleteAsync(log, consoles, _settings.Timeout, cancellation).ConfigureAwait(false);
+        return Conclude(outcome, run.State, machine.Diagnostics);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (FileSink file in _files)
+        {
+            file.Dispose();
+        }
+    }
+
+    private IConsoleSink CreateSink(string name)
+    {
+        if (_settings.ConsoleDirectory is string directory)
+        {
+            FileSink file = new(Path.Combine(directory, name + ".log"));
+            _files.Add(file);
+            return file;
+        }
+
+        PrefixSink printed = new(name, Print);
+        _printed.Add(printed);
+        return printed;
+    }
+
+    private void Print(string line)
+    {
+        lock (_output)
+        {
+            _report.Line(line);
+        }
+    }
+
+    private void Tell(RunEvent happening) => Print(EventText.Describe(happening));
+
+    private int Conclude(RunOutcome outcome, RunState state, string diagnostics)
+    {
+        _printed.ForEach(sink => sink.Finish());
+        if (diagnostics.Length > 0)
+        {
+            _report.Warning($"QEMU said: {diagnostics.Trim()}");
+        }
+
+        if (outcome == RunOutcome.Success)
+        {
+            _report.Line(state.Summary);
+        }
+        else
+        {
+            _report.Error(state.Summary);
+        }
+
+        return ExitStatus.Of(outcome);
+    }
+}

@@ -1,0 +1,132 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Blanket.Lab.Bundles;
+using Blanket.Lab.Configuration;
+using Blanket.Lab.DefaultGuest;
+using Blanket.Lab.Qemu;
+using Blanket.Lab.Runs;
+
+namespace Blanket.Cli.Running;
+
+/// <summary>Everything that a machine needs to start, in a directory that is deleted on disposal.</summary>
+internal sealed class PreparedRun : IDisposable
+{
+    private readonly string _directory;
+
+    private PreparedRun(string directory) => _directory = directory;
+
+    /// <summary>The guests.</summary>
+    internal MachinePlan Plan { get; private set; } = null!;
+
+    /// <summary>The machine.</summary>
+    internal MachineOptions Options { get; private set; } = null!;
+
+    /// <summary>Tells the events in the machine's log.</summary>
+    internal Func<string, IReadOnlyList<RunEvent>> ParseLog { get; private set; } = null!;
+
+    /// <summary>Checks the input, then builds what is missing. Wrong input fails before anything is made.</summary>
+    /// <exception cref="InputException">Wrong input.</exception>
+    internal static async Task<PreparedRun> CreateAsync(RunSettings settings, Report report, CancellationToken cancellation)
+    {
+        PreparedRun run = new(Directory.CreateTempSubdirectory("blanket-run-").FullName);
+        try
+        {
+            IReadOnlyList<string> files = settings.Guests.Count > 0
+                ? settings.Guests
+                : [await run.WriteSmallGuestAsync(settings, report, cancellation).ConfigureAwait(false)];
+            run.Plan = BundleBuilder.Plan(files, report.Warning);
+            run.RequireNicForForwards(settings);
+            MachineOptions machine = await run.PlanMachineAsync(settings, cancellation).ConfigureAwait(false);
+            run.Options = settings.Native
+                ? run.BootNatively(machine, settings)
+                : await run.BootBlanketAsync(machine, settings, report, cancellation).ConfigureAwait(false);
+            report.Line($"L0: QEMU {machine.MachineType}, {machine.Cpus} CPU, {run.Options.MemoryMiB} MiB, {machine.Accelerator.Name}: {machine.Accelerator.Reason}");
+            return run;
+        }
+        catch
+        {
+            run.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Lets the machine wait for gdb on a TCP port of the loopback address.</summary>
+    internal void ListenForDebugger(int port) => Options = Options with { GdbPort = port };
+
+    /// <inheritdoc/>
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    private async Task<string> WriteSmallGuestAsync(RunSettings settings, Report report, CancellationToken cancellation)
+    {
+        SmallGuest guest = await SmallGuest.PrepareAsync(report.Step, cancellation).ConfigureAwait(false);
+        return guest.WriteConfiguration(_directory, selfTest: settings.Headless);
+    }
+
+    private void RequireNicForForwards(RunSettings settings)
+    {
+        if (settings.Forwards.Count > 0 && Plan.Bridges.Count == 0)
+        {
+            throw new InputException("--forward needs a guest with a network interface, expected vif = [ ... ] in a guest configuration");
+        }
+    }
+
+    private async Task<MachineOptions> PlanMachineAsync(RunSettings settings, CancellationToken cancellation) => new()
+    {
+        Kernel = Project.Image,
+        Accelerator = await AcceleratorProbe.ProbeAsync(cancellation).ConfigureAwait(false),
+        MachineType = settings.MachineType,
+        MemoryMiB = 0,
+        Cpus = settings.Cpus,
+        Disks = [.. Plan.Disks],
+        Nics = Plan.Bridges.Count,
+        Forwards = settings.Forwards,
+        ExtraArguments = settings.QemuArguments,
+    };
+
+    private async Task<MachineOptions> BootBlanketAsync(MachineOptions machine, RunSettings settings, Report report, CancellationToken cancellation)
+    {
+        byte[] bundle = await BundleBuilder.BuildAsync(Plan, settings.Options, cancellation).ConfigureAwait(false);
+        long required = BundleBuilder.RequiredMemoryMiB(Plan, bundle.Length);
+        if (settings.MemoryMiB < required)
+        {
+            report.Warning($"--memory {settings.MemoryMiB} is less than the {required} MiB that the guests need");
+        }
+
+        await ImageBuilder.EnsureAsync(report, cancellation).ConfigureAwait(false);
+        string file = Path.Combine(_directory, "bundle");
+        await File.WriteAllBytesAsync(file, bundle, cancellation).ConfigureAwait(false);
+        ParseLog = static line => RunEvent.TryParse(line) is RunEvent happening ? [happening] : [];
+        return machine with
+        {
+            Module = file,
+            MemoryMiB = settings.MemoryMiB ?? required,
+            ConsolePorts =
+            [
+                (MachinePlan.BlanketConsolePort, MachinePlan.BlanketConsolePortName),
+                .. Plan.Guests.Select(guest => (guest.ConsolePort, guest.ConsolePortName)),
+            ],
+        };
+    }
+
+    private MachineOptions BootNatively(MachineOptions machine, RunSettings settings)
+    {
+        if (Plan.Guests.Count != 1)
+        {
+            throw new InputException($"--native with {Plan.Guests.Count} guests, expected one");
+        }
+
+        GuestConfiguration guest = Plan.Guests[0].Configuration;
+        ParseLog = line => LinuxLog.Parse(guest.Name, line);
+        return machine with
+        {
+            Kernel = guest.Kernel,
+            Module = guest.Ramdisk,
+            CommandLine = guest.CommandLine.Replace("console=hvc0", "console=ttyS0", StringComparison.Ordinal),
+            MemoryMiB = settings.MemoryMiB ?? guest.MemoryMiB,
+        };
+    }
+}

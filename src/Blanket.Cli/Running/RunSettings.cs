@@ -1,0 +1,42 @@
+using System;
+using System.Collections.Generic;
+using Blanket.Lab.Qemu;
+
+namespace Blanket.Cli.Running;
+
+/// <summary>What the user asked of <c>run</c> or <c>debug</c>.</summary>
+internal sealed record RunSettings
+{
+    /// <summary>Guest configurations; empty for the small guest.</summary>
+    internal required IReadOnlyList<string> Guests { get; init; }
+
+    /// <summary>No terminal.</summary>
+    internal bool Headless { get; init; }
+
+    /// <summary>Where each guest's console goes as a file, or null.</summary>
+    internal string? ConsoleDirectory { get; init; }
+
+    /// <summary>Null for no limit.</summary>
+    internal TimeSpan? Timeout { get; init; }
+
+    /// <summary>Memory of the L0 machine, or null for what the guests need.</summary>
+    internal long? MemoryMiB { get; init; }
+
+    /// <summary>CPUs of the L0 machine.</summary>
+    internal int Cpus { get; init; } = 1;
+
+    /// <summary>QEMU's machine type.</summary>
+    internal string MachineType { get; init; } = "q35";
+
+    /// <summary>Ports of the host that lead to a guest.</summary>
+    internal IReadOnlyList<PortForward> Forwards { get; init; } = [];
+
+    /// <summary>Further arguments of QEMU's.</summary>
+    internal IReadOnlyList<string> QemuArguments { get; init; } = [];
+
+    /// <summary>Options for Blanket itself.</summary>
+    internal string Options { get; init; } = string.Empty;
+
+    /// <summary>Boot the guest's kernel itself in the L0 machine, without Blanket.</summary>
+    internal bool Native { get; init; }
+}

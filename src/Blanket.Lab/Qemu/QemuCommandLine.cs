@@ -1,0 +1,175 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Text.Json.Nodes;
+using Blanket.Lab.Bundles;
+using Blanket.Lab.Configuration;
+
+namespace Blanket.Lab.Qemu;
+
+/// <summary>Turns <see cref="MachineOptions"/> into QEMU's arguments.</summary>
+public sealed class QemuCommandLine
+{
+    /// <summary>QEMU's program for this machine type.</summary>
+    public const string Program = "qemu-system-x86_64";
+
+    /// <summary>QEMU's own limit of a virtio console device is 511 ports; its default is 31.</summary>
+    private const int DefaultConsolePorts = 31;
+
+    private readonly MachineOptions _options;
+    private readonly string _socketDirectory;
+    private readonly PciSlots _slots;
+    private readonly List<string> _arguments = [];
+
+    private QemuCommandLine(MachineOptions options, string socketDirectory)
+    {
+        _options = options;
+        _socketDirectory = socketDirectory;
+        const int serialAndEntropy = 2;
+        _slots = new PciSlots(options.Disks.Count + options.Nics + serialAndEntropy);
+    }
+
+    /// <summary>QEMU's arguments.</summary>
+    /// <param name="options">The machine.</param>
+    /// <param name="socketDirectory">Where the Unix sockets of <see cref="LogSocket"/> and <see cref="ConsoleSocket"/> listen.</param>
+    public static IReadOnlyList<string> Build(MachineOptions options, string socketDirectory)
+    {
+        QemuCommandLine line = new(options, socketDirectory);
+        line.AddMachine();
+        line.AddBoot();
+        line.AddLog();
+        line.AddConsoles();
+        line.AddEntropy();
+        line.AddDisks();
+        line.AddNics();
+        if (options.GdbPort is int port)
+        {
+            line.Add("-gdb", Invariant($"tcp:127.0.0.1:{port}"), "-S");
+        }
+
+        line._arguments.AddRange(options.ExtraArguments);
+        return line._arguments;
+    }
+
+    /// <summary>The socket that QEMU connects the serial line COM1 to.</summary>
+    public static string LogSocket(string directory) => Path.Combine(directory, "log");
+
+    /// <summary>The socket that QEMU connects a console port to.</summary>
+    public static string ConsoleSocket(string directory, uint port) => Path.Combine(directory, Invariant($"con{port}"));
+
+    private static string Invariant(FormattableString text) => FormattableString.Invariant(text);
+
+    /// <summary>QEMU reads a doubled comma as a comma in the value of an option.</summary>
+    private static string Escape(string value) => value.Replace(",", ",,", StringComparison.Ordinal);
+
+    private void Add(params string[] arguments) => _arguments.AddRange(arguments);
+
+    private void AddMachine()
+    {
+        Add("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot");
+        Add("-machine", _options.MachineType, "-accel", _options.Accelerator.Argument, "-cpu", _options.Accelerator.CpuModel);
+        Add("-m", Invariant($"{_options.MemoryMiB}M"), "-smp", Invariant($"{_options.Cpus}"));
+    }
+
+    private void AddBoot()
+    {
+        Add("-kernel", _options.Kernel);
+        if (_options.Module is string module)
+        {
+            // A comma separates modules here, too.
+            Add("-initrd", Escape(module));
+        }
+
+        if (_options.CommandLine.Length > 0)
+        {
+            Add("-append", _options.CommandLine);
+        }
+    }
+
+    private void AddLog() =>
+        Add("-chardev", $"socket,id=log,path={Escape(LogSocket(_socketDirectory))}", "-serial", "chardev:log");
+
+    private void AddConsoles()
+    {
+        if (_options.ConsolePorts.Count == 0)
+        {
+            return;
+        }
+
+        uint ports = DefaultConsolePorts;
+        foreach ((uint number, _) in _options.ConsolePorts)
+        {
+            ports = Math.Max(ports, number + 1);
+        }
+
+        Add("-device", Invariant($"virtio-serial-pci,id=serial,max_ports={ports},{_slots.Next()}"));
+        foreach ((uint number, string name) in _options.ConsolePorts)
+        {
+            Add("-chardev", Invariant($"socket,id=con{number},path={Escape(ConsoleSocket(_socketDirectory, number))}"));
+            Add("-device", Invariant($"virtserialport,bus=serial.0,nr={number},chardev=con{number},name={Escape(name)}"));
+        }
+    }
+
+    private void AddEntropy() =>
+        Add("-object", "rng-random,id=entropy,filename=/dev/urandom", "-device", $"virtio-rng-pci,rng=entropy,{_slots.Next()}");
+
+    private void AddDisks()
+    {
+        for (int i = 0; i < _options.Disks.Count; i++)
+        {
+            PlannedDisk disk = _options.Disks[i];
+            AddBlockNodes(disk.Specification, i);
+            Add("-device", Invariant($"virtio-blk-pci,drive=disk{i},serial={disk.Serial},{_slots.Next()}"));
+        }
+    }
+
+    /// <summary>
+    /// The image's file and its format. The host's page cache is used, and a flush of the guest's is one of the host's file:
+    /// 'cache.no-flush' stays off, and the device keeps its write cache announced.
+    /// </summary>
+    private void AddBlockNodes(DiskSpecification disk, int index)
+    {
+        JsonObject file = new()
+        {
+            ["driver"] = disk.Target.StartsWith("/dev/", StringComparison.Ordinal) ? "host_device" : "file",
+            ["node-name"] = Invariant($"file{index}"),
+            ["filename"] = disk.Target,
+            ["read-only"] = disk.ReadOnly,
+            ["discard"] = "unmap",
+        };
+        JsonObject format = new()
+        {
+            ["driver"] = DriverOf(disk.Format),
+            ["node-name"] = Invariant($"disk{index}"),
+            ["file"] = Invariant($"file{index}"),
+            ["read-only"] = disk.ReadOnly,
+            ["discard"] = "unmap",
+        };
+        Add("-blockdev", file.ToJsonString(), "-blockdev", format.ToJsonString());
+    }
+
+    private static string DriverOf(DiskFormat format) => format switch
+    {
+        DiskFormat.Raw => "raw",
+        DiskFormat.Qcow => "qcow",
+        DiskFormat.Qcow2 => "qcow2",
+        DiskFormat.Vhd => "vpc",
+        DiskFormat.Qed => "qed",
+        _ => throw new ArgumentOutOfRangeException(nameof(format)),
+    };
+
+    private void AddNics()
+    {
+        for (int i = 0; i < _options.Nics; i++)
+        {
+            string forwards = string.Empty;
+            foreach (PortForward forward in i == 0 ? _options.Forwards : [])
+            {
+                forwards += Invariant($",hostfwd=tcp:127.0.0.1:{forward.HostPort}-{forward.GuestAddress}:{forward.GuestPort}");
+            }
+
+            Add("-netdev", Invariant($"user,id=net{i}{forwards}"), "-device", Invariant($"virtio-net-pci,netdev=net{i},{_slots.Next()}"));
+        }
+    }
+}
