@@ -35,6 +35,12 @@ public enum LockClass : byte
     Driver,
     Scheduler,
     Timers,
+
+    /// <summary>Event queues of one vCPU (FIFO ABI); two at once by rising vCPU number.</summary>
+    EventQueues,
+
+    /// <summary>Entries of one domain's grant table: pins and status flags. Drivers and backends take it with their own locks held.</summary>
+    GrantEntries,
     Allocation,
     Slab,
     FrameAllocator,
