@@ -1,0 +1,69 @@
+using Blanket.Machine;
+
+namespace Blanket.Kernel.Platform;
+
+/// <summary>Maps registers of devices, uncached, in the window at <see cref="AddressSpace.DeviceBase"/>. Mappings stay for good.</summary>
+public static class DeviceMapping
+{
+    private const ulong WindowSize = 1UL << 39;
+
+    /// <summary>The most bytes of one mapping.</summary>
+    public const ulong MaximumLength = 1UL << 30;
+
+    private static SpinLock s_lock;
+    private static ulong s_next;
+
+    internal static void Initialize()
+    {
+        s_lock = new SpinLock(LockClass.PageMappings);
+        s_next = 0;
+    }
+
+    /// <summary>Maps a range of registers.</summary>
+    /// <param name="physical">First byte; of any alignment.</param>
+    /// <param name="length">Bytes, at most <see cref="MaximumLength"/>.</param>
+    /// <returns>A window on the range; of length 0 when it cannot be mapped: too long, not a physical address, memory of the
+    /// machine instead of a device's, or out of memory for page tables.</returns>
+    public static DeviceRegisters Map(ulong physical, ulong length)
+    {
+        if (length == 0 || length > MaximumLength || physical >= PhysicalRange.AddressLimit - length)
+        {
+            return default;
+        }
+
+        PhysicalRange pages = new PhysicalRange(physical, physical + length).TouchedPages();
+        if (TouchesMemory(pages))
+        {
+            return default;
+        }
+
+        s_lock.Acquire();
+        ulong offset = s_next;
+        bool mapped = pages.Length <= WindowSize - offset
+            && PageTables.TryMap(HypervisorRoot.Frame, AddressSpace.DeviceBase + offset, pages, 1, PageFlags.Device);
+        if (mapped)
+        {
+            s_next += pages.Length;
+        }
+
+        s_lock.Release();
+        return mapped
+            ? new DeviceRegisters((nuint)(AddressSpace.DeviceBase + offset + (physical - pages.Start)), length)
+            : default;
+    }
+
+    // A device that claims to be where memory is would be a second, uncached way to that memory.
+    private static bool TouchesMemory(PhysicalRange pages)
+    {
+        ulong end = pages.End >> Cpu.PageShift;
+        for (ulong frame = pages.Start >> Cpu.PageShift; frame < end && FrameTable.IsValid(frame); frame++)
+        {
+            if (FrameTable.Of(frame).State != FrameState.Reserved)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}
