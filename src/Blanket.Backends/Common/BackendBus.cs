@@ -1,0 +1,106 @@
+using System;
+using System.Threading;
+using Blanket.Machine;
+using Blanket.Store;
+
+namespace Blanket.Backends;
+
+/// <summary>
+/// All backends of the machine. Watches and interrupts only note that there is news for a device; it is acted upon in
+/// <see cref="Process"/>, which the exit path calls with no lock held.
+/// </summary>
+public sealed class BackendBus
+{
+    /// <summary>No time at all: nothing has to be woken for.</summary>
+    public const ulong Never = ulong.MaxValue;
+
+    private readonly BackendDevice?[] _devices;
+    private readonly BackendHost _host;
+    private SpinLock _lock;
+    private int _signals;
+
+    /// <summary>No devices.</summary>
+    /// <param name="host">The hypervisor around.</param>
+    /// <param name="store">The backends' connection to xenstore, as the domain <see cref="Abi.Xen.DomainId.Services"/>.</param>
+    /// <param name="maximumDevices">The most devices of all guests.</param>
+    public BackendBus(BackendHost host, StoreClient store, int maximumDevices)
+    {
+        _host = host;
+        Store = new BackendStore(host, store);
+        _devices = new BackendDevice?[maximumDevices];
+        _lock = new SpinLock(LockClass.Backend);
+    }
+
+    /// <summary>Nanoseconds of a clock that never goes back.</summary>
+    internal ulong Now => _host.Now;
+
+    /// <summary>The connection to xenstore.</summary>
+    internal BackendStore Store { get; }
+
+    /// <summary>Does what waits to be done for any device.</summary>
+    public void Process()
+    {
+        if (Interlocked.Increment(ref _signals) != 1)
+        {
+            return;
+        }
+
+        ulong wake = Never;
+        for (int i = 0; i < _devices.Length; i++)
+        {
+            BackendDevice? device = Volatile.Read(ref _devices[i]);
+            if (device != null)
+            {
+                device.Process();
+                wake = Math.Min(wake, device.WakeTime);
+            }
+        }
+
+        if (wake != Never)
+        {
+            _host.WakeAt(wake);
+        }
+
+        // Others that came meanwhile have left again: their news is looked at in another call.
+        if (Interlocked.Exchange(ref _signals, 0) != 1)
+        {
+            _host.WorkArrived();
+        }
+    }
+
+    /// <summary>Asks for <see cref="Process"/> to be called.</summary>
+    internal void RequestProcess() => _host.WorkArrived();
+
+    /// <summary>Takes a device in; false when there are too many.</summary>
+    internal bool TryAdd(BackendDevice device)
+    {
+        _lock.Acquire();
+        int slot = -1;
+        for (int i = 0; i < _devices.Length && slot < 0; i++)
+        {
+            if (_devices[i] == null)
+            {
+                slot = i;
+                _devices[i] = device;
+            }
+        }
+
+        _lock.Release();
+        return slot >= 0;
+    }
+
+    /// <summary>Forgets a device; only from within <see cref="Process"/>.</summary>
+    internal void Remove(BackendDevice device)
+    {
+        _lock.Acquire();
+        for (int i = 0; i < _devices.Length; i++)
+        {
+            if (_devices[i] == device)
+            {
+                _devices[i] = null;
+            }
+        }
+
+        _lock.Release();
+    }
+}

@@ -1,0 +1,40 @@
+using Blanket.Core.Domains;
+
+namespace Blanket.Backends;
+
+/// <summary>The owner of a guest's devices.</summary>
+public abstract class BackendOwner
+{
+    /// <summary>
+    /// A device that was destroyed or unplugged has let go of everything: no pin, no port, no request in flight, no node.
+    /// Its memory may be freed after this call, which comes from <see cref="BackendBus.Process"/>.
+    /// </summary>
+    public abstract void Released(BackendDevice device);
+}
+
+/// <summary>The backend of one device of a guest.</summary>
+public abstract class BackendDevice
+{
+    private protected BackendDevice(BackendBus bus, BackendOwner owner, Domain domain)
+    {
+        Bus = bus;
+        Owner = owner;
+        Domain = domain;
+    }
+
+    /// <summary>The guest that has the device.</summary>
+    public Domain Domain { get; }
+
+    /// <summary>When <see cref="Process"/> is to be called even without news; <see cref="BackendBus.Never"/> for never.</summary>
+    internal virtual ulong WakeTime => BackendBus.Never;
+
+    private protected BackendBus Bus { get; }
+
+    private protected BackendOwner Owner { get; }
+
+    /// <summary>Lets go of everything, because the guest is being destroyed; <see cref="BackendOwner.Released"/> tells when that is done.</summary>
+    public abstract void Destroy();
+
+    /// <summary>Does what waits to be done.</summary>
+    internal abstract void Process();
+}

@@ -1,0 +1,2 @@
+// Simulated memory and the frame allocator are static.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]

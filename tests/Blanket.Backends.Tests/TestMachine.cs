@@ -1,0 +1,154 @@
+using System;
+using System.Collections.Generic;
+using System.Text;
+using Blanket.Abi;
+using Blanket.Abi.Xen;
+using Blanket.Core.Domains;
+using Blanket.Machine;
+using Blanket.Store;
+
+namespace Blanket.Backends.Tests;
+
+/// <summary>A simulated machine with xenstore, backends, and guests whose grants and ports can be watched.</summary>
+internal sealed class TestMachine
+{
+    private readonly Host _host = new();
+    private readonly XenStore _store;
+    private readonly StoreClient _client;
+
+    internal TestMachine(int frames = 4096)
+    {
+        FrameTable.Simulate(frames);
+        _store = new XenStore(new StoreSide(), new StoreQuotas(), new StoreCapacity { Memory = 1 << 20, ReservedMemory = 1 << 18 }, 1, 2);
+        Assert.Equal(XenStoreError.None, _store.CreateDomain(DomainId.Services, true));
+        Assert.Equal(XenStoreError.None, _store.CreateClient(DomainId.Services, 64, out StoreClient? services));
+        Assert.Equal(XenStoreError.None, _store.CreateClient(0, 64, out StoreClient? client));
+        _client = client!;
+        Bus = new BackendBus(_host, services!, 16);
+    }
+
+    internal BackendBus Bus { get; }
+
+    internal Owner Owner { get; } = new();
+
+    internal ulong Now
+    {
+        get => _host.Time;
+        set => _host.Time = value;
+    }
+
+    internal ulong WakeTime => _host.WakeTime;
+
+    internal TestGuest CreateGuest(ushort id)
+    {
+        Assert.Equal(XenStoreError.None, _store.CreateDomain(id, false));
+        return new TestGuest(this, new Domain(id, 1));
+    }
+
+    internal void ForgetGuest(TestGuest guest)
+    {
+        _store.Release(guest.Domain.Id);
+        Assert.Equal(XenStoreError.None, _store.DestroyDomain(guest.Domain.Id));
+    }
+
+    /// <summary>Lets watches and backends work until nothing is left to do.</summary>
+    internal void Settle()
+    {
+        for (int i = 0; i < 1000; i++)
+        {
+            bool more = _store.Process(16);
+            if (_host.HasWork)
+            {
+                _host.HasWork = false;
+                Bus.Process();
+                more = true;
+            }
+
+            if (!more)
+            {
+                return;
+            }
+        }
+
+        Assert.Fail("the backends do not come to rest");
+    }
+
+    internal string? Read(string path)
+    {
+        byte[] value = new byte[4096];
+        return _client.Read(Encoding.ASCII.GetBytes(path), value, out int length) == XenStoreError.None
+            ? Encoding.ASCII.GetString(value, 0, length)
+            : null;
+    }
+
+    internal void Write(string path, string value) =>
+        Assert.Equal(XenStoreError.None, _client.Write(Encoding.ASCII.GetBytes(path), Encoding.ASCII.GetBytes(value)));
+
+    internal void Remove(string path) => _client.Remove(Encoding.ASCII.GetBytes(path));
+
+    internal string Permissions(string path)
+    {
+        StorePermission[] entries = new StorePermission[8];
+        if (_client.GetPermissions(Encoding.ASCII.GetBytes(path), entries, out int count) != XenStoreError.None)
+        {
+            return "";
+        }
+
+        StringBuilder text = new();
+        for (int i = 0; i < count; i++)
+        {
+            text.Append("nrwb"[(int)entries[i].Access]).Append(entries[i].Domid).Append(' ');
+        }
+
+        return text.ToString().TrimEnd();
+    }
+
+    private sealed class Host : BackendHost
+    {
+        internal bool HasWork;
+        internal ulong Time;
+        internal ulong WakeTime = ulong.MaxValue;
+        private bool _isStoreLocked;
+
+        public override ulong Now => Time;
+
+        public override void WorkArrived() => HasWork = true;
+
+        public override void WakeAt(ulong nanoseconds) => WakeTime = nanoseconds;
+
+        public override void LockStore()
+        {
+            Assert.False(_isStoreLocked);
+            _isStoreLocked = true;
+        }
+
+        public override void UnlockStore()
+        {
+            Assert.True(_isStoreLocked);
+            _isStoreLocked = false;
+        }
+    }
+
+    private sealed class StoreSide : StoreHost
+    {
+        public override ulong Now => 0;
+
+        public override void WorkArrived()
+        {
+        }
+
+        public override StoreRing? CreateRing(ushort domid, ulong frame, uint port) => null;
+
+        public override void Print(ReadOnlySpan<byte> text)
+        {
+        }
+    }
+}
+
+/// <summary>Remembers which devices are gone.</summary>
+internal sealed class Owner : BackendOwner
+{
+    internal List<BackendDevice> Gone { get; } = new();
+
+    public override void Released(BackendDevice device) => Gone.Add(device);
+}
