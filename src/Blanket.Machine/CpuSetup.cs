@@ -77,6 +77,26 @@ public static unsafe class CpuSetup
         table[9] = taskState >> 32;
     }
 
+    /// <summary>Loads the LDT register of this CPU for a table of so many entries in its window; 0 for none.</summary>
+    /// <param name="gdtFrame">The frame of <see cref="BuildGlobalTable"/> of this CPU.</param>
+    /// <param name="cpu">This CPU.</param>
+    /// <param name="entries">0 to 8192.</param>
+    public static void LoadLocalTable(ulong gdtFrame, int cpu, uint entries)
+    {
+        if (entries == 0)
+        {
+            Cpu.LoadLdt(0);
+            return;
+        }
+
+        ulong address = WindowAddress(cpu, LocalTablePage);
+        ulong limit = entries * 8 - 1;
+        System.Span<ulong> table = PhysicalMemory.FrameAs<ulong>(gdtFrame);
+        table[10] = (limit & 0xffff) | ((address & 0xffffff) << 16) | (0x82UL << 40) | ((address >> 24 & 0xff) << 56);
+        table[11] = address >> 32;
+        Cpu.LoadLdt(Selectors.LocalTable);
+    }
+
     /// <summary>Loads everything on the CPU that runs this.</summary>
     /// <param name="block">Its block, at the end of its region.</param>
     /// <param name="extendedComponents">XCR0 for guests; 0 without XSAVE.</param>

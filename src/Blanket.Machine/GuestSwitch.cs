@@ -4,6 +4,9 @@ namespace Blanket.Machine;
 /// <summary>Moves the part of a vCPU that lives in the CPU (segments, bases, vector and debug state) out and in.</summary>
 public static unsafe class GuestSwitch
 {
+    /// <summary>The address of a vCPU's state, for <see cref="CpuBlock.CurrentVcpu"/>.</summary>
+    public static VcpuState* Pointer(ref VcpuState state) => (VcpuState*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref state);
+
     /// <summary>Saves what the CPU holds of its current vCPU, which then is nobody's.</summary>
     public static void SaveCurrent()
     {
@@ -69,6 +72,22 @@ public static unsafe class GuestSwitch
         Privileged.SwapGs();
     }
 
+    /// <summary>
+    /// Loads the GS selector of guest user mode while the guest is in kernel mode; its base becomes the inactive one, the active one stays.
+    /// A selector that the guest's table does not allow becomes null.
+    /// </summary>
+    public static void LoadUserGs(ushort selector)
+    {
+        ulong kernelBase = Cpu.ReadMsr(Msr.GsBase);
+        if (Privileged.LoadGs((ushort)(selector | ((selector & ~3) != 0 ? 3 : 0))) != 0)
+        {
+            Privileged.LoadGs(0);
+        }
+
+        Cpu.WriteMsr(Msr.KernelGsBase, Cpu.ReadMsr(Msr.GsBase));
+        Cpu.WriteMsr(Msr.GsBase, kernelBase);
+    }
+
     /// <summary>Guest kernel mode to guest user mode of the running vCPU.</summary>
     public static void EnterGuestUser(ref VcpuState state)
     {
@@ -86,5 +105,9 @@ public static class GuestSwitch
     public static void EnterGuestKernel(ref VcpuState state) => state.InKernel = 1;
 
     public static void EnterGuestUser(ref VcpuState state) => state.InKernel = 0;
+
+    public static void LoadUserGs(ushort selector)
+    {
+    }
 }
 #endif

@@ -19,6 +19,8 @@ public sealed partial class Vcpu
         Id = id;
         _stateFrame = stateFrame;
         Schedule = new VcpuSchedule();
+        SingleshotTimer = new VirtualTimer(this);
+        PeriodicTimer = new PeriodicTimer(this);
         PollTimer = new PollTimer(this);
     }
 
@@ -33,6 +35,12 @@ public sealed partial class Vcpu
 
     /// <summary>What the scheduler remembers of it.</summary>
     public VcpuSchedule Schedule { get; }
+
+    /// <summary>VCPUOP_set_singleshot_timer and HYPERVISOR_set_timer_op.</summary>
+    public VirtualTimer SingleshotTimer { get; }
+
+    /// <summary>VCPUOP_set_periodic_timer.</summary>
+    public PeriodicTimer PeriodicTimer { get; }
 
     /// <summary>Time-out of SCHEDOP_poll.</summary>
     public PollTimer PollTimer { get; }

@@ -35,8 +35,20 @@ public static class Scheduler
     /// <summary>Ends a vCPU's block: an event came for it. Nothing happens when it is not blocked.</summary>
     public static void Wake(Vcpu vcpu)
     {
+        if (vcpu.Schedule.PolledPort != 0)
+        {
+            EndPoll(vcpu);
+        }
+
         Queue(vcpu.Schedule.Cpu).Wake(vcpu, SystemTime.Now);
         Prompt(vcpu.Schedule.Cpu);
+    }
+
+    private static void EndPoll(Vcpu vcpu)
+    {
+        vcpu.Schedule.PolledPort = 0;
+        vcpu.Domain.Events!.StopPolling(vcpu);
+        Timers(vcpu.Schedule.Cpu).Cancel(vcpu.PollTimer);
     }
 
     /// <summary>Blocks the running vCPU until an event is pending for it.</summary>

@@ -7,9 +7,5 @@ namespace Blanket.Core.Time;
 public sealed class PollTimer(Vcpu vcpu) : Timer
 {
     /// <inheritdoc/>
-    public override void Expired()
-    {
-        vcpu.Schedule.PolledPort = 0;
-        Scheduler.Wake(vcpu);
-    }
+    public override void Expired() => Scheduler.Wake(vcpu);
 }

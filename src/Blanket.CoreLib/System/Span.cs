@@ -287,6 +287,10 @@ public readonly ref struct ReadOnlySpan<T>
 /// <summary>The span operations of .NET's System.MemoryExtensions that L1 uses.</summary>
 public static class MemoryExtensions
 {
+    public static Span<T> AsSpan<T>(this T[]? array) => new(array);
+
+    public static Span<T> AsSpan<T>(this T[] array, int start, int length) => new(array, start, length);
+
     public static bool SequenceEqual(this ReadOnlySpan<byte> span, ReadOnlySpan<byte> other) =>
         span.Length == other.Length && span.StartsWith(other);
 

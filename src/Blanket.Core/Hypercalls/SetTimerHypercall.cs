@@ -6,7 +6,7 @@ using Blanket.Machine;
 namespace Blanket.Core.Hypercalls;
 
 /// <summary>HYPERVISOR_set_timer_op (xen/include/public/xen.h): the caller's one-shot timer.</summary>
-public static class SetTimerCall
+public static class SetTimerHypercall
 {
     /// <summary>A1 absolute system time in ns; 0 stops the timer. A time in the past fires at once.</summary>
     public static long Handle(Vcpu caller, ref HypercallArguments arguments)

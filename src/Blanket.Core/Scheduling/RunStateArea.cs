@@ -1,0 +1,44 @@
+using Blanket.Abi.Xen;
+using Blanket.Core.Domains;
+using Blanket.Machine;
+
+namespace Blanket.Core.Scheduling;
+
+/// <summary>A guest's copy of its vCPU's run-state times (VCPUOP_register_runstate_memory_area).</summary>
+public static class RunStateArea
+{
+    private const int EntryTimeOffset = 8;
+
+    /// <summary>The times as of the last change of state.</summary>
+    public static void Read(Vcpu vcpu, out VcpuRunStateInfo info) =>
+        Scheduler.Queue(vcpu.Schedule.Cpu).ReadTimes(vcpu, SystemTime.Now, out info);
+
+    /// <summary>Writes the area of the vCPU that has just got this CPU; an area that cannot be written is the guest's own loss.</summary>
+    public static void Update(Vcpu vcpu)
+    {
+        ulong area = vcpu.Schedule.RunStateArea;
+        if (area == 0)
+        {
+            return;
+        }
+
+        Read(vcpu, out VcpuRunStateInfo info);
+        if (!vcpu.Domain.HasVmAssist(MmuVmAssist.RunstateUpdateFlag))
+        {
+            GuestMemory.TryWrite(area, in info);
+            return;
+        }
+
+        // VMASST_TYPE_runstate_update_flag: readers see XEN_RUNSTATE_UPDATE while the times change.
+        ulong entryTime = info.StateEntryTime;
+        ulong flagged = entryTime | VcpuRunStateInfo.Update;
+        if (!GuestMemory.TryWrite(area + EntryTimeOffset, in flagged))
+        {
+            return;
+        }
+
+        info.StateEntryTime = flagged;
+        GuestMemory.TryWrite(area, in info);
+        GuestMemory.TryWrite(area + EntryTimeOffset, in entryTime);
+    }
+}

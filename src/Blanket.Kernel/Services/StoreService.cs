@@ -1,0 +1,94 @@
+using System;
+using System.Threading;
+using Blanket.Abi;
+using Blanket.Abi.Xen;
+using Blanket.Core.Domains;
+using Blanket.Core.Events;
+using Blanket.Core.Memory;
+using Blanket.Machine;
+using Blanket.Store;
+
+namespace Blanket.Kernel.Services;
+
+/// <summary>The one xenstore of the hypervisor, its lock, and its place in the work of the CPUs.</summary>
+internal sealed class StoreService : StoreHost
+{
+    private const int TurnsAtATime = 64;
+    private const int Memory = 8 * 1024 * 1024;
+    private const int ReservedMemory = 2 * 1024 * 1024;
+    private const int Domains = 256;
+
+    private static StoreService? s_instance;
+    private static SpinLock s_lock;
+    private static int s_hasWork;
+
+    /// <summary>The store; its lock is <see cref="Acquire"/>'s.</summary>
+    internal static XenStore Store { get; private set; } = null!;
+
+    /// <summary>The services' own client: domain id <see cref="DomainId.Services"/>, privileged.</summary>
+    internal static StoreClient Client { get; private set; } = null!;
+
+    /// <summary>When <see cref="Process"/> has something to do by itself, ns since boot.</summary>
+    internal static ulong NextDeadline => s_instance == null ? ulong.MaxValue : Store.NextDeadline;
+
+    /// <summary>Makes the store; once at boot, in an allocation scope.</summary>
+    /// <param name="key0">Half of a random key.</param>
+    /// <param name="key1">The other half.</param>
+    internal static void Initialize(ulong key0, ulong key1)
+    {
+        s_lock = new SpinLock(LockClass.Store);
+        s_instance = new StoreService();
+        StoreCapacity capacity = new()
+        {
+            Domains = Domains,
+            Connections = Domains + 64,
+            Memory = Memory,
+            ReservedMemory = ReservedMemory,
+            HashBits = 10,
+        };
+        Store = new XenStore(s_instance, new StoreQuotas(), capacity, key0, key1);
+        Check.That(Store.CreateDomain(DomainId.Services, true) == XenStoreError.None);
+        Check.That(Store.CreateClient(DomainId.Services, 4096, out StoreClient? client) == XenStoreError.None);
+        Client = client!;
+    }
+
+    /// <summary>Takes the store's lock.</summary>
+    internal static void Acquire() => s_lock.Acquire();
+
+    /// <summary>Releases it.</summary>
+    internal static void Release() => s_lock.Release();
+
+    /// <summary>Does some of the work that waits; asks to be called again when there is more.</summary>
+    internal static void Process()
+    {
+        if (s_instance == null || (Volatile.Read(ref s_hasWork) == 0 && Store.NextDeadline > SystemTime.Now))
+        {
+            return;
+        }
+
+        Volatile.Write(ref s_hasWork, 0);
+        s_lock.Acquire();
+        bool more = Store.Process(TurnsAtATime);
+        s_lock.Release();
+        if (more)
+        {
+            s_instance.WorkArrived();
+        }
+    }
+
+    /// <inheritdoc/>
+    public override ulong Now => SystemTime.Now;
+
+    /// <inheritdoc/>
+    public override void WorkArrived()
+    {
+        Volatile.Write(ref s_hasWork, 1);
+        PendingWork.Raise();
+    }
+
+    /// <inheritdoc/>
+    public override StoreRing? CreateRing(ushort domid, ulong frame, uint port) => null;
+
+    /// <inheritdoc/>
+    public override void Print(ReadOnlySpan<byte> text) => Log.Line("xenstore: "u8).Quoted(text).End();
+}
