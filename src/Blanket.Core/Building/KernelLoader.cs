@@ -1,0 +1,50 @@
+using System;
+using Blanket.Abi;
+using Blanket.Machine;
+
+namespace Blanket.Core.Building;
+
+/// <summary>Copies a kernel's segments into a domain.</summary>
+internal static class KernelLoader
+{
+    /// <summary>Copies all segments, and the symbols if the kernel wants them. The pages are zeroed before.</summary>
+    internal static BuildStatus Load(in ElfImage image, in KernelParameters kernel, in DomainPages pages)
+    {
+        // Segments that overlap could make the copy cost more than the kernel is long: allow twice its length, as Xen's loader does.
+        ulong budget = 2 * (kernel.KernelEnd - kernel.KernelStart);
+        ulong end = 0;
+        for (int i = 0; i < image.SegmentCount; i++)
+        {
+            if (!image.TryGetSegment(i, out Elf64ProgramHeader segment))
+            {
+                return BuildStatus.BrokenElf;
+            }
+
+            if (!ElfImage.IsLoadable(segment))
+            {
+                continue;
+            }
+
+            if (segment.MemorySize > budget || !image.TryGetBytes(segment.Offset, segment.FileSize, out ReadOnlySpan<byte> bytes))
+            {
+                return BuildStatus.BrokenElf;
+            }
+
+            budget -= segment.MemorySize;
+            ulong address = PhysicalAddress(kernel, segment.PhysicalAddress);
+            pages.Write(address, bytes);
+            end = Math.Max(end, address + segment.MemorySize);
+        }
+
+        if (kernel.WantsSymbols)
+        {
+            SymbolTable.Load(image, pages, end);
+        }
+
+        return BuildStatus.Ok;
+    }
+
+    // The page number space starts at the virtual base; the kernel reader has checked that the segments lie behind it.
+    private static ulong PhysicalAddress(in KernelParameters kernel, ulong elfAddress) =>
+        unchecked(elfAddress + kernel.VirtualOffset - kernel.VirtualBase);
+}
