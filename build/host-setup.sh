@@ -66,7 +66,7 @@ CLI_DLL=$CLI_PROJECT/bin/host/Debug/net10.0/blanket.dll
 cli_is_stale() {
     local stamp=$ROOT/artifacts/cli.stamp
     [ -f "$stamp" ] && [ -f "$ROOT/$CLI_DLL" ] || return 0
-    [ -n "$(find "$ROOT/src" "$ROOT"/Directory.* "$ROOT/global.json" \
+    [ -n "$(find "$ROOT"/src/Blanket.{Abi,Core,Lab,Cli} "$ROOT"/Directory.* "$ROOT/global.json" \
         \( -name obj -o -name bin \) -prune -o -type f -newer "$stamp" -print -quit)" ]
 }
 
