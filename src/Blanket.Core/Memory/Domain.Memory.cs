@@ -1,7 +1,6 @@
 using System.Threading;
 using Blanket.Core.Memory;
 using Blanket.Machine;
-using SpinLock = Blanket.Machine.SpinLock;
 
 namespace Blanket.Core.Domains;
 
@@ -11,7 +10,7 @@ public sealed partial class Domain
     /// Covers the page tables of this domain: entries of its validated tables, types of its page-table and descriptor
     /// frames, pins, and the roots and descriptor tables of its vCPUs.
     /// </summary>
-    public SpinLock PageTableLock = new(LockClass.PageTables);
+    public Machine.SpinLock PageTableLock = new(LockClass.PageTables);
 
     private ulong _frameCount;
     private ulong _sharedFrameCount;
@@ -25,7 +24,7 @@ public sealed partial class Domain
     public bool MayManageMemory;
 
     /// <summary>Covers the pseudo-physical memory map (<see cref="MemoryMaps"/>).</summary>
-    internal SpinLock MemoryMapLock = new(LockClass.DomainFrames);
+    internal Machine.SpinLock MemoryMapLock = new(LockClass.DomainFrames);
 
     /// <summary>First frame of the memory map; 0 for none.</summary>
     internal ulong MemoryMapFrame;

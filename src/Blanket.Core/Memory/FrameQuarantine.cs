@@ -1,6 +1,5 @@
 using System.Threading;
 using Blanket.Machine;
-using SpinLock = Blanket.Machine.SpinLock;
 
 namespace Blanket.Core.Memory;
 
@@ -12,14 +11,14 @@ public static class FrameQuarantine
 {
     private const int MaximumWaiting = 256;
 
-    private static SpinLock s_lock;
+    private static Machine.SpinLock s_lock;
     private static uint s_head = FrameInfo.None;
     private static int s_waiting;
 
     /// <summary>Starts empty; once at boot.</summary>
     public static void Initialize()
     {
-        s_lock = new SpinLock(LockClass.Allocation);
+        s_lock = new Machine.SpinLock(LockClass.Allocation);
         s_head = FrameInfo.None;
         s_waiting = 0;
     }
