@@ -20,6 +20,9 @@ internal enum CopyState : byte
 
     /// <summary>The event is only for watches on this very path (removal with an ancestor).</summary>
     EventIsExact = 8,
+
+    /// <summary>The transaction removed the node once, if only to make it again.</summary>
+    Vacated = 16,
 }
 
 /// <summary>

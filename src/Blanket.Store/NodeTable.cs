@@ -258,7 +258,7 @@ internal sealed class NodeTable
         _permissions.Release(record.Permissions);
         record.Permissions = Link.None;
         Shrink(copy, before - FootprintOf(record));
-        record.State = (record.State & ~CopyState.Exists) | CopyState.Modified;
+        record.State = (record.State & ~CopyState.Exists) | CopyState.Modified | CopyState.Vacated;
     }
 
     /// <summary>Fills an empty copy: the transaction has made a node there. ENOMEM. The caller's share of the permissions passes on success.</summary>
@@ -289,6 +289,12 @@ internal sealed class NodeTable
         _permissions.Share(source.Permissions);
         SetPermissions(original, source.Permissions);
         target.Generation = NextGeneration();
+        if ((source.State & CopyState.Vacated) != 0)
+        {
+            // A node made again is the youngest child, as it was inside the transaction.
+            UnlinkFromParent(original);
+            LinkToParent(original);
+        }
     }
 
     /// <summary>Commits a copy of an absent node: the copy becomes the node, youngest child of <paramref name="parent"/>. Never fails.</summary>
@@ -505,12 +511,17 @@ internal sealed class NodeTable
         record.Previous = Link.None;
         _byPath.Insert(node);
         LinkToOwner(node);
-        if (parent == Link.None)
+        if (parent != Link.None)
         {
-            return;
+            LinkToParent(node);
         }
+    }
 
-        ref NodeRecord above = ref _records[parent];
+    private void LinkToParent(int node)
+    {
+        ref NodeRecord record = ref _records[node];
+        ref NodeRecord above = ref _records[record.Parent];
+        record.Next = Link.None;
         record.Previous = above.LastChild;
         if (above.LastChild == Link.None)
         {

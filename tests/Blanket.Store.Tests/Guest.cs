@@ -133,7 +133,7 @@ internal sealed class Guest
             before = Events.Count;
             Pump();
         }
-        while (Events.Count != before);
+        while (Events.Count != before || _unparsed.Count > 0);
 
         List<(string Path, string Token)> all = [.. Events];
         Events.Clear();

@@ -9,7 +9,7 @@ namespace Blanket.Store.Tests;
 /// <summary>A store with domain 0 (privileged, on a ring), and helpers to make guests as a domain builder does.</summary>
 internal sealed class StoreFixture
 {
-    public StoreFixture(StoreQuotas? quotas = null, StoreCapacity? capacity = null, int frames = 4096, bool withDomain0 = true)
+    public StoreFixture(StoreQuotas? quotas = null, StoreCapacity? capacity = null, int frames = 2048, bool withDomain0 = true)
     {
         FrameTable.Simulate(frames);
         Quotas = quotas ?? new StoreQuotas();
