@@ -7,8 +7,11 @@ namespace Blanket.Machine;
 /// </summary>
 public enum LockClass : byte
 {
+    /// <summary>Who may create objects: an arena's scope, around the building of a domain.</summary>
+    Construction = 1,
+
     /// <summary>A domain's life: building, pausing, killing.</summary>
-    DomainControl = 1,
+    DomainControl,
 
     /// <summary>Two grant tables at once are taken by rising domain id.</summary>
     GrantTable,
@@ -41,11 +44,13 @@ public enum LockClass : byte
 
     /// <summary>Entries of one domain's grant table: pins and status flags. Drivers and backends take it with their own locks held.</summary>
     GrantEntries,
-    Allocation,
     Slab,
     FrameAllocator,
     PageMappings,
     Interrupts,
     Trace,
     Log,
+
+    /// <summary>Output queues of L0's consoles, which log sinks write to while the log is locked. Nothing is logged under it.</summary>
+    ConsoleOutput,
 }
