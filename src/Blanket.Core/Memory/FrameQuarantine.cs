@@ -18,7 +18,7 @@ public static class FrameQuarantine
     /// <summary>Starts empty; once at boot.</summary>
     public static void Initialize()
     {
-        s_lock = new Machine.SpinLock(LockClass.Allocation);
+        s_lock = new Machine.SpinLock(LockClass.FrameAllocator);
         s_head = FrameInfo.None;
         s_waiting = 0;
     }

@@ -79,11 +79,7 @@ public static class GuestPageTableWrites
             return false;
         }
 
-        ref FrameInfo info = ref FrameTable.Of(table);
-        ulong type = Volatile.Read(ref info.Type);
-        return (type & (FrameType.Mask | FrameType.Validated)) == (FrameType.L1Table | FrameType.Validated)
-            && (type & FrameType.CountMask) != 0
-            && info.Owner == domain.Id;
+        return L1Table.IsValidated(domain, ref FrameTable.Of(table));
     }
 
     private static PageTableWriteResult Apply(

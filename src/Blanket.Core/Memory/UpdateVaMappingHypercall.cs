@@ -1,4 +1,3 @@
-using System.Threading;
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
 using Blanket.Core.Hypercalls;
@@ -45,11 +44,7 @@ public static class UpdateVaMappingHypercall
         }
 
         // Through linear entries the walk may end in a table of another level.
-        ref FrameInfo info = ref FrameTable.Of(address >> Cpu.PageShift);
-        ulong type = Volatile.Read(ref info.Type);
-        if ((type & (FrameType.Mask | FrameType.Validated)) != (FrameType.L1Table | FrameType.Validated)
-            || (type & FrameType.CountMask) == 0
-            || info.Owner != caller.Domain.Id)
+        if (!L1Table.IsValidated(caller.Domain, ref FrameTable.Of(address >> Cpu.PageShift)))
         {
             return -Errno.EINVAL;
         }

@@ -1,0 +1,2 @@
+// The simulated machine is one per process.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
