@@ -45,6 +45,8 @@ internal sealed class TestGuest
         return reference;
     }
 
+    internal void GrantAt(uint reference, ulong frame) => _grants[reference] = new Entry { Frame = frame };
+
     /// <summary>Ends a grant; true when nobody uses it.</summary>
     internal bool EndGrant(uint reference)
     {

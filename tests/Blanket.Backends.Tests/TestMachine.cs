@@ -16,7 +16,7 @@ internal sealed class TestMachine
     private readonly XenStore _store;
     private readonly StoreClient _client;
 
-    internal TestMachine(int frames = 4096)
+    internal TestMachine(int frames = 2048)
     {
         FrameTable.Simulate(frames);
         _store = new XenStore(new StoreSide(), new StoreQuotas(), new StoreCapacity { Memory = 1 << 20, ReservedMemory = 1 << 18 }, 1, 2);

@@ -12,7 +12,7 @@ namespace Blanket.Backends;
 /// One ring of a virtual disk and the queue of L0's disk that serves it. A request's pages go to the device as they are; a request for
 /// which the device has no room waits, and those behind it wait in the ring.
 /// </summary>
-internal sealed class BlockRing : SerialWorker
+internal sealed class BlockRing : RingWorker
 {
     /// <summary>No slot or segment.</summary>
     internal const int None = -1;
@@ -45,8 +45,6 @@ internal sealed class BlockRing : SerialWorker
     private int _barrier = None;
     private bool _hasSubmitted;
     private bool _isBroken;
-    private int _isOpen;
-    private int _isDrained = 1;
 
     internal BlockRing(BackendBus bus, VbdDevice vbd, BlockDevice device, int queue)
         : base(bus)
@@ -93,23 +91,14 @@ internal sealed class BlockRing : SerialWorker
         }
 
         _isBroken = false;
-        Volatile.Write(ref _isOpen, 1);
-        Volatile.Write(ref _isDrained, 0);
-        Kick();
+        Open();
         return 0;
-    }
-
-    /// <summary>Takes no more requests; those in flight end without an answer.</summary>
-    internal void BeginDetach()
-    {
-        Volatile.Write(ref _isOpen, 0);
-        Kick();
     }
 
     /// <summary>Lets go of the ring's pages and port. False while requests are in flight.</summary>
     internal bool TryFinishDetach()
     {
-        if (Volatile.Read(ref _isDrained) == 0)
+        if (!IsDrained)
         {
             return false;
         }
@@ -139,17 +128,19 @@ internal sealed class BlockRing : SerialWorker
     }
 
     /// <inheritdoc/>
-    private protected override bool Round()
-    {
-        if (Volatile.Read(ref _isDrained) != 0)
-        {
-            return false;
-        }
+    private protected override bool IsIdle => InFlight == 0;
 
+    private bool IsStalled => _waiting != None || _barrier != None;
+
+    private int InFlight => _ring.Entries - _freeCount;
+
+    /// <inheritdoc/>
+    private protected override bool WorkOnRings()
+    {
         FinishEnded();
         ContinueWaiting();
         StartBarrierWhenAlone();
-        bool mayTake = Volatile.Read(ref _isOpen) != 0 && !_isBroken;
+        bool mayTake = IsOpen && !_isBroken;
         if (mayTake)
         {
             TakeRequests();
@@ -161,7 +152,6 @@ internal sealed class BlockRing : SerialWorker
             _attachment.Notify();
         }
 
-        NoteDrained();
         if (Volatile.Read(ref _ended) != None)
         {
             return true;
@@ -171,9 +161,8 @@ internal sealed class BlockRing : SerialWorker
         return mayTake && !_isBroken && !IsStalled && _ring.ArmRequestEvent();
     }
 
-    private bool IsStalled => _waiting != None || _barrier != None;
-
-    private int InFlight => _ring.Entries - _freeCount;
+    /// <inheritdoc/>
+    private protected override void Drained() => _vbd.Notice();
 
     private void ResetSlots()
     {
@@ -187,15 +176,6 @@ internal sealed class BlockRing : SerialWorker
         _ended = None;
         _waiting = None;
         _barrier = None;
-    }
-
-    private void NoteDrained()
-    {
-        if (Volatile.Read(ref _isOpen) == 0 && InFlight == 0)
-        {
-            Volatile.Write(ref _isDrained, 1);
-            _vbd.Notice();
-        }
     }
 
     private void TakeRequests()
@@ -686,7 +666,7 @@ internal sealed class BlockRing : SerialWorker
     {
         ref BlockSlot slot = ref _slots[index];
         UnpinSegments(ref slot);
-        if (Volatile.Read(ref _isOpen) != 0)
+        if (IsOpen)
         {
             Span<byte> response = stackalloc byte[16];
             response.Clear();

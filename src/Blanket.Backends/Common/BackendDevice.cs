@@ -35,6 +35,9 @@ public abstract class BackendDevice
     /// <summary>Lets go of everything, because the guest is being destroyed; <see cref="BackendOwner.Released"/> tells when that is done.</summary>
     public abstract void Destroy();
 
+    /// <summary>Notes that there is news for <see cref="Process"/>.</summary>
+    internal abstract void Notice();
+
     /// <summary>Does what waits to be done.</summary>
     internal abstract void Process();
 }

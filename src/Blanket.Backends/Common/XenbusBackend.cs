@@ -73,8 +73,8 @@ public abstract class XenbusBackend : BackendDevice
         Notice();
     }
 
-    /// <summary>Notes that there is news.</summary>
-    internal void Notice()
+    /// <inheritdoc/>
+    internal override void Notice()
     {
         Volatile.Write(ref _hasNews, 1);
         Bus.RequestProcess();
