@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Blanket.Machine;
 
 namespace Blanket.Drivers.Pci;
@@ -122,6 +123,7 @@ public sealed class PciFunction
         return registers.Length >= length;
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static PciBar[] CreateBars(PciConfiguration configuration, PciAddress function)
     {
         // A bridge's header has two BARs, and its decoding is not touched: devices behind it may be in use.

@@ -97,7 +97,7 @@ internal sealed class LegacyTransport : VirtioTransport
     }
 
     /// <inheritdoc/>
-    public override void Notify(int queue) => _registers.Write16(QueueNotify, (ushort)queue);
+    public override void Notify(Virtqueue queue) => _registers.Write16(QueueNotify, queue.Index);
 
     /// <inheritdoc/>
     public override bool TrySetConfigurationVector(ushort vector)

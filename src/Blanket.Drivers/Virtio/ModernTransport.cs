@@ -48,7 +48,6 @@ internal sealed class ModernTransport : VirtioTransport
     private readonly DeviceRegisters _interruptStatus;
     private readonly DeviceRegisters _device;
     private readonly uint _multiplier;
-    private readonly uint[] _notifyOffsets;
 
     private ModernTransport(
         DeviceRegisters common, DeviceRegisters notify, DeviceRegisters interruptStatus, DeviceRegisters device, uint multiplier)
@@ -58,7 +57,6 @@ internal sealed class ModernTransport : VirtioTransport
         _interruptStatus = interruptStatus;
         _device = device;
         _multiplier = multiplier;
-        _notifyOffsets = new uint[VirtioDevice.MaximumQueues];
     }
 
     /// <inheritdoc/>
@@ -166,7 +164,7 @@ internal sealed class ModernTransport : VirtioTransport
             return false;
         }
 
-        _notifyOffsets[queue.Index] = (uint)notifyOffset;
+        queue.NotifyOffset = (uint)notifyOffset;
         _common.Write16(QueueSize, queue.Size);
         _common.Write64(QueueDescriptors, queue.DescriptorAddress);
         _common.Write64(QueueDriver, queue.AvailableAddress);
@@ -182,7 +180,7 @@ internal sealed class ModernTransport : VirtioTransport
     }
 
     /// <inheritdoc/>
-    public override void Notify(int queue) => _notify.Write16(_notifyOffsets[queue], (ushort)queue);
+    public override void Notify(Virtqueue queue) => _notify.Write16(queue.NotifyOffset, queue.Index);
 
     /// <inheritdoc/>
     public override bool TrySetConfigurationVector(ushort vector)

@@ -161,7 +161,7 @@ internal abstract class VirtioDevice
     /// <param name="lockClass">Class of the queue's lock.</param>
     protected Virtqueue? CreateQueue(int index, int group, int capacity, int tableCapacity, LockClass lockClass = LockClass.Driver)
     {
-        ushort size = (uint)index < MaximumQueues && _queueCount < MaximumQueues ? Transport.ReadQueueSize(index) : (ushort)0;
+        ushort size = (uint)index <= ushort.MaxValue && _queueCount < MaximumQueues ? Transport.ReadQueueSize(index) : (ushort)0;
         if (size == 0)
         {
             return null;

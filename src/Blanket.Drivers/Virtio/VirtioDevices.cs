@@ -2,6 +2,7 @@ using Blanket.Drivers.Pci;
 using Blanket.Drivers.Virtio.Block;
 using Blanket.Drivers.Virtio.Console;
 using Blanket.Drivers.Virtio.Entropy;
+using Blanket.Drivers.Virtio.Net;
 using Blanket.Machine;
 
 namespace Blanket.Drivers.Virtio;
@@ -78,6 +79,9 @@ public static class VirtioDevices
             case VirtioType.Block:
                 CreateBlock(transport, function, mapper, interrupts, found);
                 break;
+            case VirtioType.Net:
+                CreateNet(transport, function, mapper, interrupts, found);
+                break;
             case VirtioType.Console:
                 CreateConsole(transport, function, mapper, interrupts, found);
                 break;
@@ -101,6 +105,30 @@ public static class VirtioDevices
             {
                 LogRefusal(function, "one disk too many"u8);
             }
+        }
+    }
+
+    private static void CreateNet(
+        VirtioTransport transport, PciFunction function, DeviceMapper mapper, InterruptAllocator interrupts, DeviceCollection found)
+    {
+        VirtioNetDevice device = new(transport, function, mapper, interrupts, true);
+        if (!device.CreateStarted())
+        {
+            return;
+        }
+
+        if (!device.Introduce())
+        {
+            device = new VirtioNetDevice(transport, function, mapper, interrupts, false);
+            if (!device.CreateStarted() || !device.Introduce())
+            {
+                return;
+            }
+        }
+
+        if (!found.TryAdd(device.Interface))
+        {
+            LogRefusal(function, "one network interface too many"u8);
         }
     }
 

@@ -37,7 +37,7 @@ internal abstract class VirtioTransport
     public abstract bool TryEnableQueue(Virtqueue queue, ushort vector);
 
     /// <summary>Tells the device that a queue has something for it. Needs no lock.</summary>
-    public abstract void Notify(int queue);
+    public abstract void Notify(Virtqueue queue);
 
     /// <summary>Vector of configuration changes; false when the device refuses it.</summary>
     public abstract bool TrySetConfigurationVector(ushort vector);

@@ -113,6 +113,9 @@ internal sealed class Virtqueue
     /// <summary>Descriptors that are used at once, at most <see cref="Size"/>; request ids are below it.</summary>
     public int Capacity { get; }
 
+    /// <summary>Where the transport notifies the device of this queue.</summary>
+    public uint NotifyOffset { get; set; }
+
     /// <summary>Physical addresses of the three parts.</summary>
     public ulong DescriptorAddress => _memory;
 
@@ -367,7 +370,8 @@ internal sealed class Virtqueue
         _inFlight--;
     }
 
-    private bool Break(VirtioFault fault, uint detail)
+    /// <summary>Stops the queue for good and has the device reset: the ring cannot be trusted any more. Always false.</summary>
+    public bool Break(VirtioFault fault, uint detail)
     {
         _isRunning = false;
         _health.Break(fault, Index, detail);

@@ -58,7 +58,7 @@ internal sealed class VirtioBlockDevice : VirtioDevice
     {
         if (Queue(index).Publish(out bool mustServe))
         {
-            Transport.Notify(Queue(index).Ring.Index);
+            Transport.Notify(Queue(index).Ring);
         }
 
         if (mustServe)

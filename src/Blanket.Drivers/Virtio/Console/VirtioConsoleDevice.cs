@@ -147,13 +147,13 @@ internal sealed class VirtioConsoleDevice : VirtioDevice
 
         if (_control.FillReceive())
         {
-            Transport.Notify(_control.Receive.Index);
+            Transport.Notify(_control.Receive);
         }
 
         _control.Announce();
         if (_control.SendNext())
         {
-            Transport.Notify(_control.Transmit.Index);
+            Transport.Notify(_control.Transmit);
         }
     }
 
@@ -209,7 +209,7 @@ internal sealed class VirtioConsoleDevice : VirtioDevice
 
             if (control.FillReceive())
             {
-                Transport.Notify(control.Receive.Index);
+                Transport.Notify(control.Receive);
             }
         }
         while (budget > 0 && !control.TryRequestInterrupt());
@@ -217,7 +217,7 @@ internal sealed class VirtioConsoleDevice : VirtioDevice
         // Buffers are back with the device before it is given a reason to answer.
         if (control.SendNext())
         {
-            Transport.Notify(control.Transmit.Index);
+            Transport.Notify(control.Transmit);
         }
 
         if (budget == 0)

@@ -77,7 +77,7 @@ internal sealed class VirtioConsolePort : ConsolePort
         _transmit.Lock.Release();
         if (mustNotify)
         {
-            _device.Transport.Notify(_transmit.Index);
+            _device.Transport.Notify(_transmit);
         }
 
         if (_device.Health.NeedsReset)
@@ -110,7 +110,7 @@ internal sealed class VirtioConsolePort : ConsolePort
         _receive.Lock.Release();
         if (mustNotify)
         {
-            _device.Transport.Notify(_receive.Index);
+            _device.Transport.Notify(_receive);
         }
     }
 
@@ -145,7 +145,7 @@ internal sealed class VirtioConsolePort : ConsolePort
         _transmit.Lock.Release();
         if (mustNotify)
         {
-            _device.Transport.Notify(_transmit.Index);
+            _device.Transport.Notify(_transmit);
         }
 
         if (hasRoom)

@@ -144,7 +144,7 @@ internal sealed class VirtioEntropyDevice : VirtioDevice
 
         if (mustNotify)
         {
-            Transport.Notify(0);
+            Transport.Notify(_queue!);
         }
     }
 }
