@@ -122,6 +122,6 @@ public class ConfigurationSyntaxTests
     {
         XlSettings settings = new("g.cfg", XlParser.Parse("g.cfg", "a = 1\na = 2"));
         Assert.Equal(2, settings.FindNumber("a", 0, 10));
-        Assert.Equal("g.cfg:2: warning: a was set on line 1 already; this value replaces that one", Assert.Single(settings.Warnings));
+        Assert.Equal("g.cfg:2: a was set on line 1 already; this value replaces that one", Assert.Single(settings.Warnings));
     }
 }

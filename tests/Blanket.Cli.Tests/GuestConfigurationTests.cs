@@ -177,12 +177,12 @@ public sealed class GuestConfigurationTests : IDisposable
             """);
         Assert.Equal(
             [
-                "g.cfg:8: warning: disk parameter backendtype=phy has no effect: every disk is served by Blanket's own backend",
-                "g.cfg:9: warning: vif parameter 'model' has no effect on Blanket",
-                "g.cfg:4: warning: key 'bios' is for HVM guests",
-                "g.cfg:5: warning: key 'pool' is for xl's own toolstack",
-                "g.cfg:6: warning: key 'pci' is not supported; the guest starts without it",
-                "g.cfg:7: warning: unknown key 'colour' is ignored",
+                "g.cfg:8: disk parameter backendtype=phy has no effect: every disk is served by Blanket's own backend",
+                "g.cfg:9: vif parameter 'model' has no effect on Blanket",
+                "g.cfg:4: key 'bios' is for HVM guests",
+                "g.cfg:5: key 'pool' is for xl's own toolstack",
+                "g.cfg:6: key 'pci' is not supported; the guest starts without it",
+                "g.cfg:7: unknown key 'colour' is ignored",
             ],
             warnings);
     }
@@ -192,7 +192,7 @@ public sealed class GuestConfigurationTests : IDisposable
     {
         (GuestConfiguration guest, IReadOnlyList<string> warnings) = Read(Minimal + "cmdline = 'a'\nextra = 'b'");
         Assert.Equal("a", guest.CommandLine);
-        Assert.Equal("g.cfg:4: warning: cmdline is set: root and extra are ignored", Assert.Single(warnings));
+        Assert.Equal("g.cfg:4: cmdline is set: root and extra are ignored", Assert.Single(warnings));
     }
 
     [Theory]
@@ -239,7 +239,7 @@ public sealed class GuestConfigurationTests : IDisposable
     {
         (GuestConfiguration guest, IReadOnlyList<string> warnings) = Read(Minimal + $"disk = [ '{text}' ]");
         Assert.True(Assert.Single(guest.Disks).ReadOnly);
-        Assert.Equal("g.cfg:4: warning: hdc is offered to the guest as a read-only disk: there are no CD-ROM drives", Assert.Single(warnings));
+        Assert.Equal("g.cfg:4: hdc is offered to the guest as a read-only disk: there are no CD-ROM drives", Assert.Single(warnings));
     }
 
     // Numbers by the table and the examples of xen-vbd-interface(7).

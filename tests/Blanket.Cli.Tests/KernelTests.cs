@@ -18,6 +18,8 @@ public sealed class KernelTests : IDisposable
     private const uint Loader = 8;
     private const uint PvhEntry = 18;
 
+    private static readonly byte[] Code = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Range(0, 20_000).Select(i => $"{i * i} ")));
+
     private readonly TemporaryDirectory _directory = new();
 
     public void Dispose() => _directory.Dispose();
@@ -168,7 +170,7 @@ public sealed class KernelTests : IDisposable
     }
 
     /// <summary>An executable with one segment of code that compresses somewhat, and Xen notes.</summary>
-    private static byte[] Elf(IEnumerable<uint> notes)
+    internal static byte[] Elf(IEnumerable<uint> notes)
     {
         MemoryStream noteBytes = new();
         foreach (uint type in notes)
@@ -176,16 +178,15 @@ public sealed class KernelTests : IDisposable
             noteBytes.Write([4, 0, 0, 0, 8, 0, 0, 0, .. BitConverter.GetBytes(type), .. "Xen\0"u8, 0, 0, 0, 0, 0, 0, 0, 0]);
         }
 
-        byte[] code = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Range(0, 20_000).Select(i => $"{i * i} ")));
         const int headers = 64 + (2 * 56);
-        ulong noteStart = (ulong)(headers + code.Length);
+        ulong noteStart = (ulong)(headers + Code.Length);
         MemoryStream elf = new();
         elf.Write([0x7F, (byte)'E', (byte)'L', (byte)'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         elf.Write([2, 0, 62, 0, 1, 0, 0, 0, .. BitConverter.GetBytes(0x100000ul), .. BitConverter.GetBytes(64ul), .. BitConverter.GetBytes(0ul)]);
         elf.Write([0, 0, 0, 0, 64, 0, 56, 0, 2, 0, 64, 0, 0, 0, 0, 0]);
-        elf.Write(Segment(1, headers, (ulong)code.Length));
+        elf.Write(Segment(1, headers, (ulong)Code.Length));
         elf.Write(Segment(4, noteStart, (ulong)noteBytes.Length));
-        elf.Write(code);
+        elf.Write(Code);
         elf.Write(noteBytes.ToArray());
         return elf.ToArray();
     }

@@ -36,7 +36,7 @@ public sealed class XlSettings
         _values.Where(pair => !_used.Contains(pair.Key)).Select(pair => (pair.Key, pair.Value.Source)).OrderBy(pair => pair.Source.Line);
 
     /// <summary>Adds a warning at a line.</summary>
-    public void Warn(SourceLine source, string message) => _warnings.Add($"{source}: warning: {message}");
+    public void Warn(SourceLine source, string message) => _warnings.Add($"{source}: {message}");
 
     /// <summary>The value of a key or null.</summary>
     public XlValue? Find(string key)

@@ -5,6 +5,7 @@ using System.Linq;
 using System.Net.Sockets;
 using System.Threading;
 using System.Threading.Tasks;
+using Blanket.Lab.Hosting;
 using Blanket.Lab.Qemu;
 
 namespace Blanket.Lab.Runs;
@@ -17,10 +18,15 @@ public sealed class MachineRun
 
     private const int BufferSize = 16 << 10;
 
+    /// <summary>QEMU's exit status when it does not like its arguments or cannot open a file.</summary>
+    private const int QemuFailure = 1;
+
     private readonly Machine _machine;
     private readonly Func<string, IReadOnlyList<RunEvent>> _parse;
     private readonly Action<RunEvent> _onEvent;
     private readonly TaskCompletionSource _over = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private bool _hasLogged;
 
     /// <summary>A run of a started machine.</summary>
     /// <param name="machine">The machine; the caller disposes of it.</param>
@@ -42,6 +48,7 @@ public sealed class MachineRun
     /// <param name="timeout">Null for no limit.</param>
     /// <param name="cancellation">Ends the run as the user's wish.</param>
     /// <exception cref="OperationCanceledException">The user ended the run.</exception>
+    /// <exception cref="HostException">QEMU could not run the machine at all.</exception>
     public async Task<RunOutcome> CompleteAsync(
         IConsoleSink log, IReadOnlyDictionary<uint, IConsoleSink?> consoles, TimeSpan? timeout, CancellationToken cancellation)
     {
@@ -58,9 +65,14 @@ public sealed class MachineRun
         }
 
         _machine.Kill();
-        await _machine.Exited.ConfigureAwait(false);
+        int status = await _machine.Exited.ConfigureAwait(false);
         await Task.WhenAll(pumps).ConfigureAwait(false);
         State.MachineEnded();
+        if (status == QemuFailure && !_hasLogged)
+        {
+            throw new HostException($"QEMU ended with status {status}: {_machine.Diagnostics.Trim()}");
+        }
+
         cancellation.ThrowIfCancellationRequested();
         return State.Outcome;
     }
@@ -96,11 +108,15 @@ public sealed class MachineRun
     {
         LineSplitter lines = new();
         await PumpAsync(_machine.Log, sink, bytes => Follow(lines.Add(bytes.Span))).ConfigureAwait(false);
-        Follow(lines.Rest() is string rest ? [rest] : []);
+        if (lines.Rest() is string rest)
+        {
+            Follow([rest]);
+        }
     }
 
     private void Follow(IReadOnlyList<string> lines)
     {
+        _hasLogged = true;
         foreach (RunEvent happening in lines.SelectMany(_parse))
         {
             State.Apply(happening);
