@@ -18,10 +18,19 @@ internal sealed class NodeSpace
     private readonly TransactionTable _transactions;
     private readonly WatchTable _watches;
     private readonly StoreQuotas _quotas;
+    private readonly int _rootPermissions;
 
     /// <summary>The space over these tables.</summary>
+    /// <param name="quotas">Limits of unprivileged domains.</param>
+    /// <param name="rootPermissions">What the root's permissions are when its owner is destroyed; the caller's share passes.</param>
+    /// <param name="nodes">The nodes.</param>
+    /// <param name="domains">The domains.</param>
+    /// <param name="permissions">The permission lists.</param>
+    /// <param name="transactions">The open transactions.</param>
+    /// <param name="watches">The watches.</param>
     internal NodeSpace(
         StoreQuotas quotas,
+        int rootPermissions,
         NodeTable nodes,
         DomainTable domains,
         PermissionTable permissions,
@@ -29,6 +38,7 @@ internal sealed class NodeSpace
         WatchTable watches)
     {
         _quotas = quotas;
+        _rootPermissions = rootPermissions;
         _nodes = nodes;
         _domains = domains;
         _permissions = permissions;
@@ -174,8 +184,8 @@ internal sealed class NodeSpace
     }
 
     /// <summary>
-    /// Removes all nodes of a domain together with everything below them. The root stays: it is domain 0's,
-    /// and domain 0 is never destroyed.
+    /// Removes all nodes of a domain together with everything below them. The root stays and becomes domain 0's,
+    /// with the permissions that it had at first.
     /// </summary>
     internal void RemoveOwned(int domain, StorePath path)
     {
@@ -188,7 +198,16 @@ internal sealed class NodeSpace
             }
 
             _nodes.LoadPath(top, path);
-            RemoveTree(path, top);
+            if (path.Depth == 0)
+            {
+                _permissions.Share(_rootPermissions);
+                _nodes.SetPermissions(top, _rootPermissions);
+                MarkChanged(top);
+            }
+            else
+            {
+                RemoveTree(path, top);
+            }
         }
     }
 

@@ -45,6 +45,6 @@ public sealed class StoreCapacity
     /// <summary>Outstanding requests.</summary>
     internal int Requests => Domains * RequestsPerDomain;
 
-    /// <summary>Lists of the special paths, before and after a change, and one that is being tried.</summary>
-    private static int SpecialLists => 5;
+    /// <summary>Lists that no node is charged for: of the special paths, of a root without owner, one that is being tried.</summary>
+    private static int SpecialLists => 4;
 }

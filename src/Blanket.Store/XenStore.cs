@@ -45,11 +45,11 @@ public sealed class XenStore
         _events = new EventTable(capacity, _chains, hash, _domains, _connections, _tickets, host);
         _watches = new WatchTable(capacity, quotas, _chains, hash, _domains, _permissions, _connections, _events);
         _transactions = new TransactionTable(capacity, quotas, _nodes, _domains, _watches, hash);
-        NodeSpace space = new(quotas, _nodes, _domains, _permissions, _transactions, _watches);
         _watchOperations = new WatchOperations(quotas, _watches, _transactions, hash);
         _check = new StoreCheck(_nodes, _domains, hash);
 
         Check.That(_domains.Create(0, true) == XenStoreError.None);
+        NodeSpace space = new(quotas, ClosedToOthers(), _nodes, _domains, _permissions, _transactions, _watches);
         SpecialPaths specials = new(_permissions, ClosedToOthers(), ClosedToOthers());
         ConnectionFactory factory = new(_connections, _domains, _events, _watchOperations, _tickets);
         _nodeOperations = new NodeOperations(quotas, space, _nodes, _domains, _permissions, specials, hash);

@@ -127,6 +127,17 @@ public class DomainRequestTests
     }
 
     [Fact]
+    public void RootOutlivesItsOwner()
+    {
+        _fixture.AddGuest(1);
+        Assert.Equal("OK", _domain0.SetPermissions("/", "r1"));
+        Assert.Equal(XenStoreError.None, _fixture.Store.DestroyDomain(1));
+        Assert.Equal("n0", _domain0.GetPermissions("/"));
+        Assert.Equal("tool local", _domain0.Directory("/").Trim());
+        Assert.True(_fixture.Store.IsSound);
+    }
+
+    [Fact]
     public void ShutdownIsAnnouncedOnceUntilResume()
     {
         _fixture.AddGuest(1);
