@@ -48,6 +48,21 @@ public static class FrameOwners
         return leaf == null ? null : leaf[id & (LeafSize - 1)];
     }
 
+    /// <summary>The domain with the lowest id that is not below <paramref name="id"/>; null when there is none.</summary>
+    internal static Domain? FindFrom(int id)
+    {
+        for (; id <= 0x7fff; id++)
+        {
+            Domain? domain = Find((ushort)id);
+            if (domain != null)
+            {
+                return domain;
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>The owner of a frame on which a reference is held.</summary>
     internal static Domain Of(in Machine.FrameInfo info)
     {

@@ -53,4 +53,12 @@ public static class HypervisorSlots
     /// <summary>Hides the machine-to-physical table in a root table that a guest user uses.</summary>
     internal static void HideMachineToPhysical(ulong rootFrame) =>
         PhysicalMemory.FrameAs<ulong>(rootFrame)[MachineToPhysicalSlot] = 0;
+
+    /// <summary>Whether an entry of a validated root table is what belongs in one of the slots.</summary>
+    internal static bool IsRight(int slot, ulong entry)
+    {
+        // The CPU sets accessed bits.
+        ulong expected = s_entries![slot - AddressSpace.FirstHypervisorSlot];
+        return ((entry ^ expected) & ~PageTableEntry.Accessed) == 0 || (slot == MachineToPhysicalSlot && entry == 0);
+    }
 }
