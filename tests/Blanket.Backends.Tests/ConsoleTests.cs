@@ -230,14 +230,14 @@ public sealed class ConsoleTests
     public void Errors_leave_nothing_behind()
     {
         Assert.Equal(
-            Errno.EINVAL,
+            -Errno.EINVAL,
             PrimaryConsole.Create(_machine.Bus, _machine.Owner, _guest.Domain, _port, _frame, 99, out PrimaryConsole? console));
         Assert.Null(console);
         Assert.Null(_port.Client);
         Assert.Equal(0, _guest.PinCount);
         Create(_port);
         Assert.Equal(
-            Errno.EBUSY,
+            -Errno.EBUSY,
             PrimaryConsole.Create(_machine.Bus, _machine.Owner, _guest.Domain, _port, _frame, _guestPort, out console));
     }
 

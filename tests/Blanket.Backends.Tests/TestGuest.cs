@@ -106,7 +106,7 @@ internal sealed class TestGuest
             pin = default;
             if (!Guests[granter]._grants.TryGetValue(reference, out Entry? grant) || (writable && grant.IsReadOnly))
             {
-                return Errno.EINVAL;
+                return -Errno.EINVAL;
             }
 
             grant.Pins++;

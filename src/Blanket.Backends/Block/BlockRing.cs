@@ -65,7 +65,7 @@ internal sealed class BlockRing : RingWorker
     /// <param name="port">The frontend's event channel.</param>
     /// <param name="layout">ABI of the ring.</param>
     /// <param name="sectorShift">log2 of the bytes of the frontend's sectors.</param>
-    /// <returns>0 or an errno; nothing is held then.</returns>
+    /// <returns>0 or a negative errno; nothing is held then.</returns>
     internal int Attach(ReadOnlySpan<uint> references, uint port, BlkifLayout layout, int sectorShift)
     {
         int error = _attachment.Pin(Guest, references);
@@ -77,7 +77,7 @@ internal sealed class BlockRing : RingWorker
         if (!_ring.TryAttach(_attachment.Frames, layout.EntrySize))
         {
             _attachment.Release();
-            return Abi.Xen.Errno.EINVAL;
+            return -Abi.Xen.Errno.EINVAL;
         }
 
         _layout = layout;
@@ -262,8 +262,18 @@ internal sealed class BlockRing : RingWorker
         }
 
         Span<byte> segments = new(_indirect, 0, count * Blkif.SegmentSize);
-        PhysicalMemory.Bytes(page.Frame << Cpu.PageShift, segments.Length).CopyTo(segments);
+        bool isCovered = page.Covers(0, (uint)segments.Length);
+        if (isCovered)
+        {
+            PhysicalMemory.Bytes(page.Frame << Cpu.PageShift, segments.Length).CopyTo(segments);
+        }
+
         GrantPin.Unpin(Guest, in page);
+        if (!isCovered)
+        {
+            return BlkifStatus.Error;
+        }
+
         return PrepareTransfer(ref slot, operation, request.Sector, count, BlockLimits.MaximumIndirectSegments, segments);
     }
 
@@ -360,7 +370,6 @@ internal sealed class BlockRing : RingWorker
                 return false;
             }
 
-            // From here on the slot owns the segment; a reference of None tells that its pin is not held.
             ref BlockSegment segment = ref _segments[index];
             uint reference = BinaryPrimitives.ReadUInt32LittleEndian(segments.Slice(Blkif.SegmentReference));
             if (GrantPin.TryPin(Guest, reference, isWritable, out segment.Pin) != 0)
@@ -372,6 +381,13 @@ internal sealed class BlockRing : RingWorker
             segment.Next = None;
             segment.Offset = (ushort)(first << _sectorShift);
             segment.Length = (ushort)((end - first) << _sectorShift);
+            if (!segment.Pin.Covers(segment.Offset, segment.Length))
+            {
+                GrantPin.Unpin(Guest, in segment.Pin);
+                _segments.Free(index);
+                return false;
+            }
+
             slot.Remaining += segment.Length;
             if (last == None)
             {

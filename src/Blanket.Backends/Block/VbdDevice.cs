@@ -69,14 +69,14 @@ public sealed class VbdDevice : XenbusBackend
     /// <param name="device">L0's disk, which nobody else uses.</param>
     /// <param name="settings">How the guest sees it.</param>
     /// <param name="vbd">The device; null on an error.</param>
-    /// <returns>0, EBUSY (the disk is used), ENOSPC (too many devices, or xenstore is full).</returns>
+    /// <returns>0, -EBUSY (the disk is used), -ENOSPC (too many devices, or xenstore is full).</returns>
     public static int Create(
         BackendBus bus, BackendOwner owner, Domain domain, BlockDevice device, in VbdSettings settings, out VbdDevice? vbd)
     {
         vbd = null;
         if (device.Client != null)
         {
-            return Errno.EBUSY;
+            return -Errno.EBUSY;
         }
 
         VbdDevice created = new(bus, owner, domain, device, in settings);
@@ -85,7 +85,7 @@ public sealed class VbdDevice : XenbusBackend
             created.Frontend.Remove();
             created.Backend.Remove();
             device.Client = null;
-            return Errno.ENOSPC;
+            return -Errno.ENOSPC;
         }
 
         vbd = created;
@@ -121,7 +121,7 @@ public sealed class VbdDevice : XenbusBackend
         if (!TryReadLayout(out BlkifLayout layout) || !TryReadLimit("ring-page-order"u8, BlockLimits.MaximumRingOrder, 0, out uint order)
             || !TryReadLimit("multi-queue-num-queues"u8, (uint)_rings.Length, 1, out uint queues) || queues == 0)
         {
-            return Errno.EINVAL;
+            return -Errno.EINVAL;
         }
 
         // Linux counts sectors of 512 bytes whatever sector-size says; only this node says that the frontend does not.
@@ -267,7 +267,7 @@ public sealed class VbdDevice : XenbusBackend
         if (!TryReadReferences(index, hasDirectory, references.Slice(0, pages))
             || !TryReadRingNode(index, hasDirectory, "event-channel"u8, out uint port))
         {
-            return Errno.EINVAL;
+            return -Errno.EINVAL;
         }
 
         return _rings[index].Attach(references.Slice(0, pages), port, layout, _sectorShift);

@@ -1,5 +1,6 @@
 using System;
 using Blanket.Core.Domains;
+using Blanket.Machine;
 
 namespace Blanket.Backends;
 
@@ -30,7 +31,7 @@ internal sealed class RingAttachment : ServiceChannelHandler
     internal bool IsBound => _channel != null;
 
     /// <summary>Pins the pages of a ring. On an error nothing is held.</summary>
-    /// <returns>0 or an errno.</returns>
+    /// <returns>0 or a negative errno.</returns>
     internal int Pin(Domain guest, ReadOnlySpan<uint> references)
     {
         _guest = guest;
@@ -45,15 +46,20 @@ internal sealed class RingAttachment : ServiceChannelHandler
 
             _frames[i] = _pins[i].Frame;
             _count = i + 1;
+            if (!_pins[i].Covers(0, Cpu.PageSize))
+            {
+                Release();
+                return -Abi.Xen.Errno.EINVAL;
+            }
         }
 
         return 0;
     }
 
     /// <summary>Binds the guest's port.</summary>
-    /// <returns>0 or an errno.</returns>
+    /// <returns>0 or a negative errno.</returns>
     internal int Bind(uint port) =>
-        _guest == null ? Abi.Xen.Errno.EINVAL : ServiceChannel.TryBind(_guest, port, this, out _channel);
+        _guest == null ? -Abi.Xen.Errno.EINVAL : ServiceChannel.TryBind(_guest, port, this, out _channel);
 
     /// <summary>Sends the guest an event.</summary>
     internal void Notify()

@@ -7,6 +7,8 @@ public struct PinnedGrant
     public ulong Frame;
     public uint Reference;
     public bool Writable;
+
+    public bool Covers(uint offset, uint length) => offset + length <= 4096;
 }
 
 public abstract class GrantPin
@@ -35,7 +37,7 @@ public abstract class ServiceChannel
     public static int TryBind(Domain guest, uint port, ServiceChannelHandler handler, out ServiceChannel? channel)
     {
         channel = Binder!.Bind(guest, port, handler);
-        return channel == null ? Abi.Xen.Errno.EINVAL : 0;
+        return channel == null ? -Abi.Xen.Errno.EINVAL : 0;
     }
 
     public abstract ServiceChannel? Bind(Domain guest, uint port, ServiceChannelHandler handler);

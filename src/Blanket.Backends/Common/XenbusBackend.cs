@@ -98,7 +98,7 @@ public abstract class XenbusBackend : BackendDevice
     private protected abstract void PublishFeatures();
 
     /// <summary>Reads what the frontend has written and starts to use its rings.</summary>
-    /// <returns>0 or an errno; what is held then is let go of by <see cref="BeginDetach"/> and <see cref="TryFinishDetach"/>.</returns>
+    /// <returns>0 or a negative errno; what is held then is let go of by <see cref="BeginDetach"/> and <see cref="TryFinishDetach"/>.</returns>
     private protected abstract int Attach();
 
     /// <summary>Takes no more requests from the rings. May be called again.</summary>
@@ -150,7 +150,7 @@ public abstract class XenbusBackend : BackendDevice
 
     /// <summary>Writes a log line about the device.</summary>
     private protected void LogError(ReadOnlySpan<byte> what, int error) =>
-        Log.Line(""u8).Text(Backend.Path).Text(": "u8).Text(what).Text(", error "u8).Decimal((uint)error).End();
+        Log.Line(""u8).Text(Backend.Path).Text(": "u8).Text(what).Text(", error "u8).Signed(error).End();
 
     private void SetState(XenbusState state)
     {

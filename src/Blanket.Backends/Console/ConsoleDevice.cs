@@ -34,7 +34,7 @@ public sealed class ConsoleDevice : XenbusBackend
     /// <param name="port">L0's port, which nobody else uses; null discards all output.</param>
     /// <param name="name">Name of a channel; empty for a console.</param>
     /// <param name="console">The console; null on an error.</param>
-    /// <returns>0, EINVAL (device number), EBUSY (the port is used), ENOSPC (too many devices, or xenstore is full).</returns>
+    /// <returns>0, -EINVAL (device number), -EBUSY (the port is used), -ENOSPC (too many devices, or xenstore is full).</returns>
     public static int Create(
         BackendBus bus,
         BackendOwner owner,
@@ -47,12 +47,12 @@ public sealed class ConsoleDevice : XenbusBackend
         console = null;
         if (deviceId == 0)
         {
-            return Errno.EINVAL;
+            return -Errno.EINVAL;
         }
 
         if (port != null && port.Client != null)
         {
-            return Errno.EBUSY;
+            return -Errno.EBUSY;
         }
 
         ConsoleDevice created = new(bus, owner, domain, deviceId, port);
@@ -61,7 +61,7 @@ public sealed class ConsoleDevice : XenbusBackend
             created._ring.ReleasePort();
             created.Frontend.Remove();
             created.Backend.Remove();
-            return Errno.ENOSPC;
+            return -Errno.ENOSPC;
         }
 
         console = created;
@@ -77,7 +77,7 @@ public sealed class ConsoleDevice : XenbusBackend
     private protected override int Attach() =>
         Frontend.TryRead("ring-ref"u8, out uint reference) && Frontend.TryRead("port"u8, out uint port)
             ? _ring.Attach(Domain, reference, port)
-            : Errno.EINVAL;
+            : -Errno.EINVAL;
 
     /// <inheritdoc/>
     private protected override void BeginDetach() => _ring.BeginDetach();

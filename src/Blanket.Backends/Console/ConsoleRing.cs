@@ -70,7 +70,7 @@ internal sealed class ConsoleRing : RingWorker
     private protected override bool IsIdle => _history.Count == 0 || IsGivenUp;
 
     /// <summary>Starts on a guest's page and port.</summary>
-    /// <returns>0 or an errno; nothing is held then.</returns>
+    /// <returns>0 or a negative errno; nothing is held then.</returns>
     internal int Attach(Domain guest, uint reference, uint port)
     {
         Span<uint> references = stackalloc uint[1];

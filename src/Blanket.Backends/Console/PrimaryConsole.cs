@@ -53,14 +53,14 @@ public sealed class PrimaryConsole : BackendDevice
     /// <param name="frame">Frame of the console's page, for the node "ring-ref".</param>
     /// <param name="guestPort">The guest's event channel, unbound for the services.</param>
     /// <param name="console">The console; null on an error.</param>
-    /// <returns>0, EBUSY (the port is used), ENOSPC (xenstore is full), or why the page's grant or the event channel cannot be used.</returns>
+    /// <returns>0, -EBUSY (the port is used), -ENOSPC (xenstore is full), or why the page's grant or the event channel cannot be used.</returns>
     public static int Create(
         BackendBus bus, BackendOwner owner, Domain domain, ConsolePort? port, ulong frame, uint guestPort, out PrimaryConsole? console)
     {
         console = null;
         if (port != null && port.Client != null)
         {
-            return Errno.EBUSY;
+            return -Errno.EBUSY;
         }
 
         PrimaryConsole created = new(bus, owner, domain, port);
@@ -105,12 +105,12 @@ public sealed class PrimaryConsole : BackendDevice
     {
         if (!TryWriteNodes(frame, guestPort))
         {
-            return Errno.ENOSPC;
+            return -Errno.ENOSPC;
         }
 
         if (!Bus.TryAdd(this))
         {
-            return Errno.ENOSPC;
+            return -Errno.ENOSPC;
         }
 
         int error = _ring.Attach(Domain, ReservedReference, guestPort);

@@ -645,7 +645,7 @@ public sealed class VbdTests
     {
         CreateVbd();
         VbdSettings settings = new() { VirtualDevice = Xvda + 16 };
-        Assert.Equal(Errno.EBUSY, VbdDevice.Create(_machine.Bus, _machine.Owner, _guest.Domain, _disk, settings, out _));
+        Assert.Equal(-Errno.EBUSY, VbdDevice.Create(_machine.Bus, _machine.Owner, _guest.Domain, _disk, settings, out _));
     }
 
     [Fact]
