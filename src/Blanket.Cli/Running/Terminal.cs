@@ -1,19 +1,28 @@
 using System;
-using System.Diagnostics;
 using System.IO;
 using System.Runtime.InteropServices;
 using System.Threading;
+using Blanket.Lab.Hosting;
+using Microsoft.Win32.SafeHandles;
 
 namespace Blanket.Cli.Running;
 
 /// <summary>The user's terminal in raw mode: every key goes to the guest. Restored on disposal and when a signal ends this process.</summary>
+/// <remarks>System.Console would edit lines and echo, and restores modes of its own when a child process ends: it is not used here.</remarks>
 internal sealed class Terminal : IDisposable
 {
-    private readonly string _saved;
+    private const int StandardInput = 0;
+    private const int StandardOutput = 1;
+    private const int ApplyWhenDrained = 1;
+
+    /// <summary>More than sizeof(struct termios) on Linux, which is 60.</summary>
+    private const int ModesSize = 256;
+
+    private readonly byte[] _saved;
     private readonly PosixSignalRegistration[] _signals;
     private int _restored;
 
-    private Terminal(string saved)
+    private Terminal(byte[] saved)
     {
         _saved = saved;
         _signals =
@@ -26,19 +35,27 @@ internal sealed class Terminal : IDisposable
     }
 
     /// <summary>Keys, byte by byte.</summary>
-    internal Stream Input { get; } = Console.OpenStandardInput();
+    internal Stream Input { get; } = new FileStream(new SafeFileHandle(StandardInput, ownsHandle: false), FileAccess.Read, bufferSize: 0);
 
     /// <summary>What the user sees.</summary>
-    internal Stream Output { get; } = Console.OpenStandardOutput();
+    internal Stream Output { get; } = new FileStream(new SafeFileHandle(StandardOutput, ownsHandle: false), FileAccess.Write, bufferSize: 0);
 
     /// <summary>Whether standard input and output are a terminal.</summary>
     internal static bool IsPresent => !Console.IsInputRedirected && !Console.IsOutputRedirected;
 
     /// <summary>Puts the terminal into raw mode.</summary>
+    /// <exception cref="HostException">Standard input is no terminal.</exception>
     internal static Terminal Open()
     {
-        Terminal terminal = new(Stty(["-g"]).Trim());
-        Stty(["raw", "-echo"]);
+        byte[] modes = new byte[ModesSize];
+        if (GetModes(StandardInput, modes) != 0)
+        {
+            throw new HostException("standard input is no terminal");
+        }
+
+        Terminal terminal = new([.. modes]);
+        MakeRaw(modes);
+        _ = SetModes(StandardInput, ApplyWhenDrained, modes);
         return terminal;
     }
 
@@ -53,14 +70,14 @@ internal sealed class Terminal : IDisposable
         }
     }
 
-    /// <summary>stty works on its standard input, which is inherited.</summary>
-    private static string Stty(string[] arguments)
-    {
-        using Process process = Process.Start(new ProcessStartInfo("stty", arguments) { RedirectStandardOutput = true })!;
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return output;
-    }
+    [DllImport("libc", EntryPoint = "tcgetattr")]
+    private static extern int GetModes(int descriptor, byte[] modes);
+
+    [DllImport("libc", EntryPoint = "tcsetattr")]
+    private static extern int SetModes(int descriptor, int when, byte[] modes);
+
+    [DllImport("libc", EntryPoint = "cfmakeraw")]
+    private static extern void MakeRaw([In, Out] byte[] modes);
 
     private void OnProcessExit(object? sender, EventArgs arguments) => Restore();
 
@@ -68,7 +85,7 @@ internal sealed class Terminal : IDisposable
     {
         if (Interlocked.Exchange(ref _restored, 1) == 0)
         {
-            Stty([_saved]);
+            _ = SetModes(StandardInput, ApplyWhenDrained, _saved);
         }
     }
 }
