@@ -21,11 +21,9 @@ public static unsafe partial class Cpu
 
     public static void PortWrite32(ushort port, uint value) => SimulatedPorts.Current.Write32(port, value);
 
-    public static ulong ReadMsr(uint index) => 0;
+    public static ulong ReadMsr(uint index) => GuardedMsr.TryRead(index, out ulong value) ? value : 0;
 
-    public static void WriteMsr(uint index, ulong value)
-    {
-    }
+    public static void WriteMsr(uint index, ulong value) => GuardedMsr.Simulated[index] = value;
 
     public static ulong ReadTsc() => Interlocked.Increment(ref s_simulatedTsc);
 

@@ -27,6 +27,7 @@ public static unsafe class GuestSwitch
         ulong inactive = Cpu.ReadMsr(Msr.KernelGsBase);
         state->GsBaseKernel = state->InKernel != 0 ? active : inactive;
         state->GsBaseUser = state->InKernel != 0 ? inactive : active;
+        ExtendedControl.EnterSwitch(state);
         Privileged.SaveVectorState(state, (byte*)state + VcpuState.ExtendedStateOffset, CpuSetup.ExtendedComponents);
         if (state->DebugRegisters[5] != 0)
         {
@@ -54,6 +55,7 @@ public static unsafe class GuestSwitch
             Cpu.WriteMsr(Msr.GsBase, state->InKernel != 0 ? state->GsBaseKernel : state->GsBaseUser);
             Cpu.WriteMsr(Msr.KernelGsBase, state->InKernel != 0 ? state->GsBaseUser : state->GsBaseKernel);
             failed |= Privileged.LoadVectorState(state, (byte*)state + VcpuState.ExtendedStateOffset, CpuSetup.ExtendedComponents);
+            ExtendedControl.LeaveSwitch(state);
             if (state->DebugRegisters[5] != 0)
             {
                 Privileged.LoadDebugRegisters(state->DebugRegisters);

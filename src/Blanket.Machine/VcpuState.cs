@@ -171,6 +171,10 @@ public unsafe struct VcpuState
     [FieldOffset(0x90)]
     public ulong Owner;
 
+    /// <summary>XCR0 while the vCPU runs; 0 for all of <see cref="CpuSetup.ExtendedComponents"/>. Changed by <see cref="ExtendedControl"/>.</summary>
+    [FieldOffset(0x98)]
+    public ulong ExtendedComponents;
+
     /// <summary>Registers at the last entry from the guest; what is here at the exit is what the guest goes on with.</summary>
     [FieldOffset(RegistersOffset)]
     public GuestRegisters Registers;

@@ -186,6 +186,7 @@ public static class VcpuContext
     {
         vcpu.State.TaskSwitched = Bit(context.ControlRegisters[0], ControlRegisters.TaskSwitched);
         vcpu.GuestCr4 = ControlRegisters.GuestCr4(context.ControlRegisters[4]);
+        GuestXcr0.Reset(vcpu);
         DebugRegisters.Reset(vcpu);
         for (uint i = 0; i < EightRegisters.Size; i++)
         {

@@ -34,6 +34,7 @@ public sealed class CpuidPolicy
     private readonly FeatureWords _words;
     private readonly CpuVendor _vendor;
     private readonly ExtendedState _xstate;
+    private readonly uint _family;
 
     /// <summary>The policy for guests on a CPU.</summary>
     public CpuidPolicy(CpuidSource source)
@@ -41,6 +42,7 @@ public sealed class CpuidPolicy
         ReadBasic(source);
         ReadExtended(source);
         _vendor = VendorOf(_basic[0]);
+        _family = FamilyOf(_basic[1].Eax);
         FeatureWords host = HostFeatures(source);
         _words = GuestFeatures.Of(host, _basic[0].Eax >= XstateLeaf);
         _xstate = new ExtendedState(source, _words);
@@ -56,6 +58,9 @@ public sealed class CpuidPolicy
 
     /// <summary>The CPU's vendor.</summary>
     public CpuVendor Vendor => _vendor;
+
+    /// <summary>The CPU's family, extended family included.</summary>
+    public uint Family => _family;
 
     /// <summary>What a guest reads from MSR_ARCH_CAPABILITIES, if it has it.</summary>
     public ulong ArchCapabilities =>
@@ -301,6 +306,12 @@ public sealed class CpuidPolicy
 
         _extended[0x21].Ebx = 0;
         _extended[0x21].Edx = 0;
+    }
+
+    private static uint FamilyOf(uint signature)
+    {
+        uint family = (signature >> 8) & 0xf;
+        return family == 0xf ? family + ((signature >> 20) & 0xff) : family;
     }
 
     private static CpuVendor VendorOf(in CpuidLeaf leaf0) => leaf0.Ebx switch

@@ -10,7 +10,7 @@ namespace Blanket.Core.Processor;
 /// </summary>
 public static class DebugRegisters
 {
-    private const ulong DebugExtensions = 1 << 3;
+    private const ulong DebugExtensions = ControlRegisters.DebugExtensions;
 
     private const ulong StatusReservedOne = 0xffff0ff0;
     private const ulong StatusReservedZero = 1 << 12;
@@ -94,6 +94,42 @@ public static class DebugRegisters
             default:
                 return false;
         }
+    }
+
+    /// <summary>Adds causes to DR6, as the CPU does before #DB.</summary>
+    internal static void AddStatus(Vcpu vcpu, ulong causes)
+    {
+        GuestDebugRegisters.At(ref vcpu.State, GuestDebugRegisters.StatusIndex) |= causes | StatusReservedOne;
+        GuestDebugRegisters.Reload(ref vcpu.State);
+    }
+
+    /// <summary>The I/O breakpoints, bits 0-3, that an access to ports hits.</summary>
+    internal static ulong MatchPort(Vcpu vcpu, uint port, int size)
+    {
+        if (vcpu.EmulatedDebugControl == 0 || (vcpu.GuestCr4 & DebugExtensions) == 0)
+        {
+            return 0;
+        }
+
+        ulong hit = 0;
+        for (int i = 0; i < 4; i++)
+        {
+            if (((vcpu.EmulatedDebugControl >> (2 * i)) & 3) == 0)
+            {
+                continue;
+            }
+
+            // Lengths 0 to 3 mean 1, 2, 8 and 4 bytes.
+            int length = (int)(vcpu.DebugControl >> (FirstTypeBit + i * TypeStep + 2)) & 3;
+            ulong width = length == 3 ? 4UL : 1UL << (length == 2 ? 3 : length);
+            ulong start = GuestDebugRegisters.At(ref vcpu.State, i) & ~(width - 1);
+            if (start < port + (uint)size && unchecked(start + width) > port)
+            {
+                hit |= 1UL << i;
+            }
+        }
+
+        return hit;
     }
 
     private static long SetAddress(Vcpu vcpu, int register, ulong value)

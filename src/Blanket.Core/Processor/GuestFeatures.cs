@@ -102,6 +102,9 @@ internal static class GuestFeatures
         // Guest kernel and guest user share ring 3: what is said of that boundary does not hold.
         guest.Set(CpuFeature.SrsoUsNo, false);
 
+        // Address masks of breakpoints would have to be switched with every vCPU.
+        guest.Set(CpuFeature.DebugBreakpointExt, false);
+
         // SYSENTER enters ring 0 without a place to find the stack in 64-bit mode: 32-bit programs use int 0x80.
         guest.Set(CpuFeature.Sep, false);
         if (!hasXstateLeaf)
