@@ -53,4 +53,7 @@ internal struct DomainRecord : IHashed
 
     /// <inheritdoc/>
     public int HashNext { get; set; }
+
+    /// <inheritdoc/>
+    public int HashPrevious { get; set; }
 }

@@ -32,4 +32,7 @@ internal struct EventRecord : IHashed
 
     /// <inheritdoc/>
     public int HashNext { get; set; }
+
+    /// <inheritdoc/>
+    public int HashPrevious { get; set; }
 }

@@ -30,6 +30,12 @@ internal sealed class HashIndex<T> where T : unmanaged, IHashed
         ref T entry = ref _records[record];
         ref int head = ref _heads[Bucket(entry.HashKey)];
         entry.HashNext = head;
+        entry.HashPrevious = Link.None;
+        if (head != Link.None)
+        {
+            _records[head].HashPrevious = record;
+        }
+
         head = record;
     }
 
@@ -37,20 +43,19 @@ internal sealed class HashIndex<T> where T : unmanaged, IHashed
     internal void Remove(int record)
     {
         ref T entry = ref _records[record];
-        ref int head = ref _heads[Bucket(entry.HashKey)];
-        if (head == record)
+        if (entry.HashPrevious == Link.None)
         {
-            head = entry.HashNext;
-            return;
+            _heads[Bucket(entry.HashKey)] = entry.HashNext;
+        }
+        else
+        {
+            _records[entry.HashPrevious].HashNext = entry.HashNext;
         }
 
-        int previous = head;
-        while (_records[previous].HashNext != record)
+        if (entry.HashNext != Link.None)
         {
-            previous = _records[previous].HashNext;
+            _records[entry.HashNext].HashPrevious = entry.HashPrevious;
         }
-
-        _records[previous].HashNext = entry.HashNext;
     }
 
     /// <summary>First record with this key, or <see cref="Link.None"/>.</summary>

@@ -8,4 +8,7 @@ internal interface IHashed
 
     /// <summary>Next record of the same bucket, or <see cref="Link.None"/>; owned by the index.</summary>
     public int HashNext { get; set; }
+
+    /// <summary>Previous record of the same bucket, or <see cref="Link.None"/>; owned by the index.</summary>
+    public int HashPrevious { get; set; }
 }

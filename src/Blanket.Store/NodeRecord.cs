@@ -32,7 +32,7 @@ internal enum CopyState : byte
 internal struct NodeRecord : IHashed
 {
     /// <summary>Bytes that a record takes, as it is charged.</summary>
-    internal const int Footprint = 112;
+    internal const int Footprint = 120;
 
     /// <summary>Generation of a node that does not exist.</summary>
     internal const ulong NoGeneration = ulong.MaxValue;
@@ -105,6 +105,9 @@ internal struct NodeRecord : IHashed
 
     /// <inheritdoc/>
     public int HashNext { get; set; }
+
+    /// <inheritdoc/>
+    public int HashPrevious { get; set; }
 
     /// <summary>What a path is found by in the tree (<see cref="Link.None"/>) or in a transaction.</summary>
     internal static ulong KeyOf(ulong pathHash, int transaction) =>

@@ -15,7 +15,7 @@ internal sealed class NodeTable
     private readonly ByteChains _chains;
     private readonly DomainTable _domains;
     private readonly PermissionTable _permissions;
-    private readonly byte[] _name = new byte[XenStoreWire.AbsolutePathMax];
+    private readonly byte[] _name = new byte[StorePath.Capacity];
     private ulong _generation;
 
     /// <summary>An empty table.</summary>

@@ -9,10 +9,13 @@ namespace Blanket.Store;
 /// </summary>
 internal sealed class StorePath
 {
+    /// <summary>Bytes of the longest path: the longest relative one behind /local/domain/65535/.</summary>
+    internal const int Capacity = XenStoreWire.RelativePathMax + 20;
+
     private readonly PathHash _hash;
-    private readonly byte[] _bytes = new byte[XenStoreWire.AbsolutePathMax];
-    private readonly int[] _ends = new int[XenStoreWire.AbsolutePathMax / 2 + 1];
-    private readonly ulong[] _hashes = new ulong[XenStoreWire.AbsolutePathMax / 2 + 1];
+    private readonly byte[] _bytes = new byte[Capacity];
+    private readonly ushort[] _ends = new ushort[(Capacity / 2) + 1];
+    private readonly ulong[] _hashes = new ulong[(Capacity / 2) + 1];
 
     /// <summary>The root path.</summary>
     internal StorePath(PathHash hash)
@@ -84,7 +87,7 @@ internal sealed class StorePath
             int slash = new ReadOnlySpan<byte>(_bytes, start, length - start).IndexOf((byte)'/');
             int end = slash < 0 ? length : start + slash;
             Depth++;
-            _ends[Depth] = end;
+            _ends[Depth] = (ushort)end;
             _hashes[Depth] = _hash.Extend(_hashes[Depth - 1], NameAt(Depth));
             start = end + 1;
         }
@@ -102,7 +105,7 @@ internal sealed class StorePath
         _bytes[start] = (byte)'/';
         name.CopyTo(new Span<byte>(_bytes, start + 1, name.Length));
         Depth++;
-        _ends[Depth] = start + 1 + name.Length;
+        _ends[Depth] = (ushort)(start + 1 + name.Length);
         _hashes[Depth] = _hash.Extend(_hashes[Depth - 1], name);
         return true;
     }

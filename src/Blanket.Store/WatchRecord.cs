@@ -44,4 +44,7 @@ internal struct WatchRecord : IHashed
 
     /// <inheritdoc/>
     public int HashNext { get; set; }
+
+    /// <inheritdoc/>
+    public int HashPrevious { get; set; }
 }

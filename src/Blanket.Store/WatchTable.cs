@@ -20,7 +20,7 @@ internal sealed class WatchTable
     private readonly EventTable _events;
     private readonly StoreQuotas _quotas;
     private readonly byte[] _payload = new byte[XenStoreWire.PayloadMax];
-    private readonly byte[] _exactPath = new byte[XenStoreWire.AbsolutePathMax];
+    private readonly byte[] _exactPath = new byte[StorePath.Capacity];
     private ulong _lastSerial;
 
     /// <summary>No watches.</summary>
@@ -152,37 +152,18 @@ internal sealed class WatchTable
     {
         for (int level = path.Depth; level >= 0; level--)
         {
-            int watch = _byPath.First(path.HashAt(level));
-            for (; watch != Link.None; watch = _byPath.Next(watch))
-            {
-                ref WatchRecord record = ref _watches[watch];
-                if ((record.Depth == WatchRecord.AnyDepth || path.Depth - level <= record.Depth)
-                    && _chains.AreEqual(record.Path, path.At(level)) && MayKnow(record, rights))
-                {
-                    TrySend(watch, path.Text);
-                }
-            }
+            Fire(path.At(level), path.HashAt(level), path.Depth - level, path.Text, rights);
         }
     }
 
     /// <summary>A node was removed together with an ancestor: events only for watches on its very path.</summary>
     internal void FireExact(Chain path, ulong hash, NodeRights rights)
     {
-        int watch = _byPath.First(hash);
-        if (watch == Link.None)
+        if (_byPath.First(hash) != Link.None)
         {
-            return;
-        }
-
-        int length = _chains.Read(path, 0, _exactPath);
-        ReadOnlySpan<byte> text = new(_exactPath, 0, length);
-        for (; watch != Link.None; watch = _byPath.Next(watch))
-        {
-            ref WatchRecord record = ref _watches[watch];
-            if (_chains.AreEqual(record.Path, text) && MayKnow(record, rights))
-            {
-                TrySend(watch, text);
-            }
+            int length = _chains.Read(path, 0, _exactPath);
+            ReadOnlySpan<byte> text = new(_exactPath, 0, length);
+            Fire(text, hash, 0, text, rights);
         }
     }
 
@@ -211,6 +192,33 @@ internal sealed class WatchTable
             if (_chains.AreEqual(record.Path, name) && MayKnow(record, new NodeRights(permissions, Link.None, Link.None)))
             {
                 TrySend(watch, withDomain || record.Depth == 1 ? nameWithDomain : name);
+            }
+        }
+    }
+
+    /// <summary>Events for all watches on one path that reach <paramref name="distance"/> levels below it.</summary>
+    private void Fire(ReadOnlySpan<byte> watched, ulong hash, int distance, ReadOnlySpan<byte> changed, NodeRights rights)
+    {
+        // Watches of one connection often follow each other: its rights are looked at once.
+        int connection = Link.None;
+        bool mayKnow = false;
+        for (int watch = _byPath.First(hash); watch != Link.None; watch = _byPath.Next(watch))
+        {
+            ref WatchRecord record = ref _watches[watch];
+            if ((record.Depth != WatchRecord.AnyDepth && distance > record.Depth) || !_chains.AreEqual(record.Path, watched))
+            {
+                continue;
+            }
+
+            if (record.Connection != connection)
+            {
+                connection = record.Connection;
+                mayKnow = MayKnow(record, rights);
+            }
+
+            if (mayKnow)
+            {
+                TrySend(watch, changed);
             }
         }
     }
