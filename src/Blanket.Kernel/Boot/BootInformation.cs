@@ -83,6 +83,9 @@ public partial struct BootInformation
     [UnscopedRef]
     public readonly ReadOnlySpan<byte> CommandLine => ((ReadOnlySpan<byte>)_commandLine).Slice(0, _commandLineLength);
 
+    /// <summary>What <see cref="Parse"/> found.</summary>
+    public static ref readonly BootInformation Current => ref s_current;
+
     /// <summary>Reads the loader's structures; once, at boot, with the first 4 GiB mapped.</summary>
     /// <param name="protocol">First argument of boot_main.</param>
     /// <param name="address">Second argument: physical address of the protocol's information structure.</param>

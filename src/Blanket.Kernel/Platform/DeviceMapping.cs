@@ -2,7 +2,10 @@ using Blanket.Machine;
 
 namespace Blanket.Kernel.Platform;
 
-/// <summary>Maps registers of devices, uncached, in the window at <see cref="AddressSpace.DeviceBase"/>. Mappings stay for good.</summary>
+/// <summary>
+/// Maps registers of devices, uncached, in the window at <see cref="AddressSpace.DeviceBase"/>. Mappings stay for good. For use
+/// where devices are created, in an allocation scope: its lock keeps callers apart.
+/// </summary>
 public static class DeviceMapping
 {
     private const ulong WindowSize = 1UL << 39;
@@ -10,14 +13,9 @@ public static class DeviceMapping
     /// <summary>The most bytes of one mapping.</summary>
     public const ulong MaximumLength = 1UL << 30;
 
-    private static SpinLock s_lock;
     private static ulong s_next;
 
-    internal static void Initialize()
-    {
-        s_lock = new SpinLock(LockClass.PageMappings);
-        s_next = 0;
-    }
+    internal static void Initialize() => s_next = 0;
 
     /// <summary>Maps a range of registers.</summary>
     /// <param name="physical">First byte; of any alignment.</param>
@@ -37,19 +35,16 @@ public static class DeviceMapping
             return default;
         }
 
-        s_lock.Acquire();
         ulong offset = s_next;
         bool mapped = pages.Length <= WindowSize - offset
             && PageTables.TryMap(HypervisorRoot.Frame, AddressSpace.DeviceBase + offset, pages, 1, PageFlags.Device);
-        if (mapped)
+        if (!mapped)
         {
-            s_next += pages.Length;
+            return default;
         }
 
-        s_lock.Release();
-        return mapped
-            ? new DeviceRegisters((nuint)(AddressSpace.DeviceBase + offset + (physical - pages.Start)), length)
-            : default;
+        s_next += pages.Length;
+        return new DeviceRegisters((nuint)(AddressSpace.DeviceBase + offset + (physical - pages.Start)), length);
     }
 
     // A device that claims to be where memory is would be a second, uncached way to that memory.
