@@ -19,7 +19,8 @@ as_root() {
 
 require_sdk() {
     command -v dotnet > /dev/null || fail 'the .NET SDK 10 is not on PATH: install it (https://dotnet.microsoft.com) and add its directory to PATH'
-    (cd "$ROOT" && dotnet --version > /dev/null 2>&1) || fail "the .NET SDK on PATH is not one that global.json accepts: $(tr -d '\n' < "$ROOT/global.json")"
+    local answer
+    answer=$(cd "$ROOT" && dotnet --version 2>&1) || fail "the .NET SDK on PATH does not work here or is older than global.json asks for: $answer"
 }
 
 # Names of the Debian packages whose programs are not there.
