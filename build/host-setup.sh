@@ -71,6 +71,11 @@ cli_is_stale() {
         \( -name obj -o -name bin \) -prune -o -type f -newer "$stamp" -print -quit)" ]
 }
 
+# The first errors of a build, each once; the end of the output when it has none.
+build_errors() {
+    grep -E ': error' "$1" | sort -u | head -n 20 | grep . || tail -n 20 "$1"
+}
+
 build_cli() {
     cli_is_stale || return 0
     say 'building the command'
@@ -79,7 +84,7 @@ build_cli() {
     mkdir -p "$ROOT/artifacts"
     start=$(mktemp)
     if ! dotnet build "$ROOT/$CLI_PROJECT" --nologo -v:quiet > "$log" 2>&1; then
-        cat "$log" >&2
+        build_errors "$log" >&2
         rm -f "$log" "$start"
         fail 'the build of the command failed'
     fi
