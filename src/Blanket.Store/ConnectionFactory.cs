@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Blanket.Store;
 
 /// <summary>Makes the connections of domains; apart from who decides that, because requests need it and it needs requests.</summary>
@@ -27,27 +29,26 @@ internal sealed class ConnectionFactory
         set => _protocol = value;
     }
 
-    /// <summary>Opens a connection over a ring; false when all slots are taken. The one place that makes an object for a domain.</summary>
-    internal bool TryOpenRing(ushort domid, int domain, StoreRing ring, out int slot)
+    /// <summary>
+    /// Opens a connection over a ring; returns its slot, or <see cref="Link.None"/> when all are taken.
+    /// The one place that makes an object for a domain.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal int CreateConnection(ushort domid, int domain, StoreRing ring)
     {
-        slot = Link.None;
         if (_protocol == null || _connections.Count == _connections.Slots)
         {
-            return false;
+            return Link.None;
         }
 
-        RingConnection connection = CreateRing(domid, ring, _protocol);
-        bool opened = _connections.TryOpen(connection, domain);
-        if (opened)
+        RingConnection connection = new(domid, ring, _protocol, _events, _watches, _tickets, _domains);
+        if (!_connections.TryOpen(connection, domain))
         {
-            slot = connection.Slot;
-            connection.Start();
-            _connections.MarkReady(connection);
+            return Link.None;
         }
 
-        return opened;
+        connection.Start();
+        _connections.MarkReady(connection);
+        return connection.Slot;
     }
-
-    private RingConnection CreateRing(ushort domid, StoreRing ring, WireProtocol protocol) =>
-        new(domid, ring, protocol, _events, _watches, _tickets, _domains);
 }

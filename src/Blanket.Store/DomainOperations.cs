@@ -194,7 +194,8 @@ internal sealed class DomainOperations
             domain = _domains.Find(domid);
         }
 
-        if (!_factory.TryOpenRing(domid, domain, ring, out int slot))
+        int slot = _factory.CreateConnection(domid, domain, ring);
+        if (slot == Link.None)
         {
             return XenStoreError.NoMemory;
         }

@@ -62,7 +62,7 @@ public sealed class XenStore
             new ControlRequests(quotas, _domains, _check, host),
             _transactions,
             _domains);
-        Plant(hash);
+        CreateNodes(hash);
     }
 
     /// <summary>When <see cref="Process"/> is to be called at the latest, in <see cref="StoreHost.Now"/>'s nanoseconds.</summary>
@@ -188,7 +188,7 @@ public sealed class XenStore
     }
 
     /// <summary>Makes the nodes that there are from the beginning.</summary>
-    private void Plant(PathHash hash)
+    private void CreateNodes(PathHash hash)
     {
         StorePath path = new(hash);
         Check.That(_nodes.Create(path, 0, Link.None, ClosedToOthers(), true, out _) == XenStoreError.None);
