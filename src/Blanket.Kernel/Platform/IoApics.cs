@@ -57,6 +57,9 @@ internal static class IoApics
             IoApicEntry entry = madt.IoApic(i);
             Add(DeviceMapping.Map(entry.Address, WindowLength), entry.FirstInterrupt);
         }
+
+        Log.Line("interrupts: "u8).Text(LocalApic.IsX2Apic ? "x2APIC"u8 : "xAPIC"u8).Text(", "u8)
+            .Decimal(InputCount).Text(" I/O APIC inputs"u8).End();
     }
 
     /// <summary>Adds a controller whose registers are mapped.</summary>

@@ -1,4 +1,5 @@
 using Blanket.Kernel.Boot;
+using Blanket.Kernel.Platform.Acpi;
 using Blanket.Machine;
 
 namespace Blanket.Kernel.Platform;
@@ -14,6 +15,7 @@ public static class Memory
     private const ulong RealModeEnd = 0xa0000;
     private const ulong FrameInfoSize = 32;
     private const ulong MachineToPhysicalEntrySize = 8;
+    private const int FramesPerMegabyteShift = 20 - Cpu.PageShift;
 
     private static MemoryRanges s_usable;
     private static MemoryRanges s_modules;
@@ -48,6 +50,8 @@ public static class Memory
     /// <returns>False when there is too little memory.</returns>
     public static bool Initialize(in BootInformation information, bool hasHugePages, int cpus)
     {
+        // Firmware's tables lie outside of usable memory, which is all that is mapped from here on.
+        AcpiInformation.Read(information.RootPointer);
         ChooseMemory(in information);
         if (!TryBuildAddressSpace(hasHugePages, out ulong root))
         {
@@ -65,6 +69,9 @@ public static class Memory
         HypervisorRoot.Initialize(root);
         DeviceMapping.Initialize();
         FillAllocator();
+        Log.Line("memory: "u8).Decimal(UsableFrames >> FramesPerMegabyteShift).Text(" MiB, "u8)
+            .Decimal(FrameAllocator.FreeFrames >> FramesPerMegabyteShift).Text(" MiB free, boot bundle "u8)
+            .Decimal(information.Bundle.Length >> 10).Text(" KiB"u8).End();
         EnterBootArena();
         return true;
     }
@@ -87,6 +94,11 @@ public static class Memory
     internal static void ChooseMemory(in BootInformation information)
     {
         PhysicalRange image = new(ImageLayout.Start, ImageLayout.End);
+        if (information.IsMapTruncated)
+        {
+            Log.Line("memory: firmware's map has too many pieces; some memory stays unused"u8).End();
+        }
+
         s_usable = information.Usable;
         s_usable.Remove(new PhysicalRange(DirectMap.MaximumAddress, PhysicalRange.AddressLimit));
         DropMemoryThatCostsTooMuch();

@@ -53,6 +53,10 @@ public static class Processors
         }
 
         SetOnline(0);
+        if (madt.ProcessorsLeftOut != 0)
+        {
+            Log.Line("CPUs: "u8).Decimal((ulong)madt.ProcessorsLeftOut).Text(" more than can be used"u8).End();
+        }
     }
 
     /// <summary>A CPU has come up; called on it.</summary>

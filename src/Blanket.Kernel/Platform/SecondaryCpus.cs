@@ -42,6 +42,7 @@ public static class SecondaryCpus
         }
 
         SecondaryStart.Close();
+        Log.Line("CPUs: "u8).Decimal((ulong)Processors.OnlineCount).Text(" of "u8).Decimal((ulong)Processors.Count).Text(" online"u8).End();
         return Processors.OnlineCount;
     }
 

@@ -20,7 +20,7 @@ early_memory_end_address:
 
     .bss
     .balign 16
-early_memory:       .skip 0x10000   /* EarlyMemory.cs */
+early_memory:       .skip 0x20000   /* EarlyMemory.cs */
 early_memory_end:
 
     .section .note.GNU-stack, "", @progbits

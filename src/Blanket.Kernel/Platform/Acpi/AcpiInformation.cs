@@ -1,4 +1,5 @@
 using System;
+using Blanket.Machine;
 
 namespace Blanket.Kernel.Platform.Acpi;
 
@@ -36,11 +37,24 @@ public static class AcpiInformation
     /// <summary>Whether the tables say how to power off.</summary>
     public static bool HasPowerOff { get; private set; }
 
-    /// <summary>Reads all tables. Needs the boot page tables: everything below 4 GiB is readable.</summary>
+    /// <summary>
+    /// Reads all tables, as long as the boot page tables are in use: later they are out of reach, and a call does nothing.
+    /// <see cref="Memory.Initialize"/> makes the call that counts.
+    /// </summary>
     /// <param name="rootPointer">Physical address of the root pointer; 0 to search for it.</param>
     public static void Read(ulong rootPointer)
     {
+        if (HypervisorRoot.Frame != 0)
+        {
+            return;
+        }
+
         Exists = AcpiRoot.TryOpen(rootPointer, out AcpiRoot root);
+        if (!Exists)
+        {
+            Log.Line("ACPI: no tables"u8).End();
+        }
+
         s_madt.Parse(Find(root, "APIC"u8));
         s_fadt.Parse(Find(root, "FACP"u8));
         s_mcfg.Parse(Find(root, "MCFG"u8));

@@ -5,7 +5,7 @@ namespace Blanket.Kernel.Platform.Time;
 /// <summary>Measures the TSC's frequency against another counter.</summary>
 internal static class TscCalibration
 {
-    private const ulong IntervalsPerSecond = 50;
+    private const ulong IntervalsPerSecond = 100;
     private const int Attempts = 5;
 
     // A counter that stands still must not keep the machine from booting: longer than any interval at any TSC frequency.
@@ -21,7 +21,7 @@ internal static class TscCalibration
         internal uint Reference;
     }
 
-    /// <summary>Measures for 20 ms.</summary>
+    /// <summary>Measures for 10 ms.</summary>
     /// <returns>False when the counter does not count or the result is not believable.</returns>
     internal static bool TryMeasure(ReferenceCounter counter, out ulong kilohertz)
     {
