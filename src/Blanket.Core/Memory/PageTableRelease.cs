@@ -32,12 +32,12 @@ internal static class PageTableRelease
     internal static void ReleaseL1(Domain owner, ulong frame, ref FrameInfo info)
     {
         Span<ulong> entries = PhysicalMemory.FrameAs<ulong>(frame);
-        int i = TableProgress.Entries(ref info) - 1;
-        while (i >= 0)
+        Span<EntryGroup> groups = PhysicalMemory.FrameAs<EntryGroup>(frame);
+        for (int i = TableProgress.Entries(ref info) - 1; i >= 0; i--)
         {
-            if (i >= 3 && ((entries[i] | entries[i - 1] | entries[i - 2] | entries[i - 3]) & PageTableEntry.Present) == 0)
+            if (i % EntryGroup.Size == EntryGroup.Size - 1 && !groups[i / EntryGroup.Size].AnyPresent)
             {
-                i -= 4;
+                i -= EntryGroup.Size - 1;
                 continue;
             }
 
@@ -47,8 +47,6 @@ internal static class PageTableRelease
                 TableProgress.Set(ref info, i, false);
                 L1Entry.Put(entry, owner);
             }
-
-            i--;
         }
 
         TableProgress.Set(ref info, 0, false);
@@ -57,12 +55,19 @@ internal static class PageTableRelease
     private static int ReleaseUpper(Domain owner, ulong frame, ref FrameInfo info)
     {
         Span<ulong> entries = PhysicalMemory.FrameAs<ulong>(frame);
+        Span<EntryGroup> groups = PhysicalMemory.FrameAs<EntryGroup>(frame);
         bool isRoot = (info.Type & FrameType.Mask) == FrameType.L4Table;
         bool onlyIfPartial = TableProgress.NextHoldsReference(ref info);
         bool worked = false;
         int i = TableProgress.Entries(ref info) - (onlyIfPartial ? 0 : 1);
         for (; i >= 0; i--, onlyIfPartial = false)
         {
+            if (i % EntryGroup.Size == EntryGroup.Size - 1 && !groups[i / EntryGroup.Size].AnyPresent)
+            {
+                i -= EntryGroup.Size - 1;
+                continue;
+            }
+
             ulong entry = entries[i];
             if (!UpperEntry.HoldsReference(entry, frame) || (isRoot && HypervisorSlots.Contains(i)))
             {

@@ -32,37 +32,46 @@ internal static class PageTableValidation
 
     private static int ValidateL1(Domain owner, ulong frame, ref FrameInfo info)
     {
-        Span<ulong> entries = PhysicalMemory.FrameAs<ulong>(frame);
-        ushort id = owner.Id;
-        for (int group = 0; group <= entries.Length - 4; group += 4)
+        Span<EntryGroup> groups = PhysicalMemory.FrameAs<EntryGroup>(frame);
+        for (int group = 0; group < groups.Length; group++)
         {
-            // Most tables are sparse.
-            if (((entries[group] | entries[group + 1] | entries[group + 2] | entries[group + 3]) & PageTableEntry.Present) == 0)
+            if (groups[group].AnyPresent)
             {
-                continue;
-            }
-
-            for (int i = group; i < group + 4; i++)
-            {
-                ulong entry = entries[i];
-                if ((entry & PageTableEntry.Present) == 0)
-                {
-                    continue;
-                }
-
-                int result = L1Entry.Get(entry, id);
+                int result = ValidateL1Group(owner, frame, ref info, group * EntryGroup.Size);
                 if (result < 0)
                 {
                     PageTableRelease.ReleaseL1(owner, frame, ref info);
                     return result;
                 }
+            }
+        }
 
-                TableProgress.Set(ref info, i + 1, false);
-                ulong adjusted = PageTableEntry.AdjustL1(entry);
-                if (adjusted != entry)
-                {
-                    entries[i] = adjusted;
-                }
+        return 0;
+    }
+
+    private static int ValidateL1Group(Domain owner, ulong frame, ref FrameInfo info, int first)
+    {
+        Span<ulong> entries = PhysicalMemory.FrameAs<ulong>(frame);
+        ushort id = owner.Id;
+        for (int i = first; i < first + EntryGroup.Size; i++)
+        {
+            ulong entry = entries[i];
+            if ((entry & PageTableEntry.Present) == 0)
+            {
+                continue;
+            }
+
+            int result = L1Entry.Get(entry, id);
+            if (result < 0)
+            {
+                return result;
+            }
+
+            TableProgress.Set(ref info, i + 1, false);
+            ulong adjusted = PageTableEntry.AdjustL1(entry);
+            if (adjusted != entry)
+            {
+                entries[i] = adjusted;
             }
         }
 
@@ -72,11 +81,18 @@ internal static class PageTableValidation
     private static int ValidateUpper(Domain owner, ulong frame, ref FrameInfo info, int level, Vcpu actor)
     {
         Span<ulong> entries = PhysicalMemory.FrameAs<ulong>(frame);
+        Span<EntryGroup> groups = PhysicalMemory.FrameAs<EntryGroup>(frame);
         int start = TableProgress.Entries(ref info);
         bool hasReference = TableProgress.NextHoldsReference(ref info);
         bool worked = false;
         for (int i = start; i < entries.Length; i++, hasReference = false)
         {
+            if (i % EntryGroup.Size == 0 && !groups[i / EntryGroup.Size].AnyPresent)
+            {
+                i += EntryGroup.Size - 1;
+                continue;
+            }
+
             ulong entry = entries[i];
             if ((entry & PageTableEntry.Present) == 0 || (level == 4 && HypervisorSlots.Contains(i)))
             {

@@ -30,6 +30,15 @@ internal sealed class TestGuest
         Use(0);
     }
 
+    /// <summary>Another hand of the same guest, for another thread.</summary>
+    public TestGuest(TestGuest guest, int vcpu)
+    {
+        Machine = guest.Machine;
+        Domain = guest.Domain;
+        Frames.AddRange(guest.Frames);
+        Vcpu = Domain.Vcpus[vcpu]!;
+    }
+
     public TestMachine Machine { get; }
 
     public Domain Domain { get; }

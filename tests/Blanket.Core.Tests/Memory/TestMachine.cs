@@ -97,6 +97,18 @@ internal sealed class TestMachine
         }
     }
 
+    /// <summary>Fails when a free frame still has contents.</summary>
+    public static void AssertScrubbed()
+    {
+        for (ulong frame = 1; frame < FrameTable.Limit; frame++)
+        {
+            if (FrameTable.Of(frame).State == FrameState.Free)
+            {
+                Assert.True(PhysicalMemory.Frame(frame).IndexOfAnyExcept((byte)0) < 0, "a free frame is not scrubbed");
+            }
+        }
+    }
+
     private static ulong[] ToArray(IReadOnlyList<ulong>? list)
     {
         ulong[] array = new ulong[list?.Count ?? 0];
