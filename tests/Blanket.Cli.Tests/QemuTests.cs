@@ -121,7 +121,7 @@ public sealed class QemuTests : IDisposable
     public async Task SaysWhyQemuDidNotStart()
     {
         MachineOptions wrong = Options("/nonexistent/kernel") with { ExtraArguments = ["-no-such-option"] };
-        HostException error = await Assert.ThrowsAsync<HostException>(() => Machine.StartAsync(wrong, CancellationToken.None));
+        HostException error = await Assert.ThrowsAsync<HostException>(() => VirtualMachine.StartAsync(wrong, CancellationToken.None));
         Assert.Contains("no-such-option", error.Message, StringComparison.Ordinal);
     }
 
@@ -129,7 +129,7 @@ public sealed class QemuTests : IDisposable
     [Fact]
     public async Task SaysWhyQemuDidNotRun()
     {
-        await using Machine machine = await Machine.StartAsync(Options("/nonexistent/kernel"), CancellationToken.None);
+        await using VirtualMachine machine = await VirtualMachine.StartAsync(Options("/nonexistent/kernel"), CancellationToken.None);
         MachineRun run = new(machine, _ => [], _ => { });
         HostException error = await Assert.ThrowsAsync<HostException>(
             () => run.CompleteAsync(new TextSink(), new Dictionary<uint, IConsoleSink?>(), TimeSpan.FromSeconds(60), CancellationToken.None));
@@ -158,7 +158,7 @@ public sealed class QemuTests : IDisposable
     {
         List<string> events = [];
         TextSink log = new();
-        await using Machine machine = await Machine.StartAsync(
+        await using VirtualMachine machine = await VirtualMachine.StartAsync(
             Options(_directory.File("kernel", kernel)) with { ConsolePorts = [(1, "blanket.console")], Disks = [Disk(_directory.File("d", new byte[4096]), DiskFormat.Raw, false)], Nics = 1 },
             CancellationToken.None);
         MachineRun run = new(machine, line => RunEvent.TryParse(line) is RunEvent happening ? [happening] : [], happening => events.Add(happening.Name));

@@ -50,7 +50,7 @@ internal sealed class HeadlessRun : IDisposable
             }
         }
 
-        await using Machine machine = await Machine.StartAsync(prepared.Options, cancellation).ConfigureAwait(false);
+        await using VirtualMachine machine = await VirtualMachine.StartAsync(prepared.Options, cancellation).ConfigureAwait(false);
         MachineRun run = new(machine, prepared.ParseLog, Tell);
         RunOutcome outcome = await run.CompleteAsync(log, consoles, _settings.Timeout, cancellation).ConfigureAwait(false);
         return Conclude(outcome, run.State, machine.Diagnostics);

@@ -21,7 +21,7 @@ public sealed class MachineRun
     /// <summary>QEMU's exit status when it does not like its arguments or cannot open a file.</summary>
     private const int QemuFailure = 1;
 
-    private readonly Machine _machine;
+    private readonly VirtualMachine _machine;
     private readonly Func<string, IReadOnlyList<RunEvent>> _parse;
     private readonly Action<RunEvent> _onEvent;
     private readonly TaskCompletionSource _over = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -32,7 +32,7 @@ public sealed class MachineRun
     /// <param name="machine">The machine; the caller disposes of it.</param>
     /// <param name="parse">The events that a line of the log tells.</param>
     /// <param name="onEvent">Called for each event of the log.</param>
-    public MachineRun(Machine machine, Func<string, IReadOnlyList<RunEvent>> parse, Action<RunEvent> onEvent)
+    public MachineRun(VirtualMachine machine, Func<string, IReadOnlyList<RunEvent>> parse, Action<RunEvent> onEvent)
     {
         _machine = machine;
         _parse = parse;

@@ -10,13 +10,13 @@ using Blanket.Lab.Hosting;
 namespace Blanket.Lab.Qemu;
 
 /// <summary>A running L0 machine. Disposing ends it.</summary>
-public sealed class Machine : IAsyncDisposable
+public sealed class VirtualMachine : IAsyncDisposable
 {
     private readonly QemuProcess _process;
     private readonly string _socketDirectory;
     private readonly Dictionary<uint, NetworkStream> _consoles;
 
-    private Machine(QemuProcess process, string socketDirectory, NetworkStream log, Dictionary<uint, NetworkStream> consoles)
+    private VirtualMachine(QemuProcess process, string socketDirectory, NetworkStream log, Dictionary<uint, NetworkStream> consoles)
     {
         _process = process;
         _socketDirectory = socketDirectory;
@@ -41,7 +41,7 @@ public sealed class Machine : IAsyncDisposable
 
     /// <summary>Starts QEMU; returns when all its lines are connected.</summary>
     /// <exception cref="HostException">QEMU is missing or ended at once; the message has its words.</exception>
-    public static async Task<Machine> StartAsync(MachineOptions options, CancellationToken cancellation)
+    public static async Task<VirtualMachine> StartAsync(MachineOptions options, CancellationToken cancellation)
     {
         string directory = Directory.CreateTempSubdirectory("blanket-").FullName;
         using Listener log = new(QemuCommandLine.LogSocket(directory));
@@ -62,7 +62,7 @@ public sealed class Machine : IAsyncDisposable
                 consoles.Add(number, await listener.AcceptAsync(process, cancellation).ConfigureAwait(false));
             }
 
-            return new Machine(process, directory, logStream, consoles);
+            return new VirtualMachine(process, directory, logStream, consoles);
         }
         catch
         {
