@@ -81,7 +81,7 @@ public sealed unsafe class Arena
     }
 
     /// <summary>Prepares the lock of all arenas; once at boot.</summary>
-    public static void InitializeLock() => s_lock = new SpinLock(LockClass.Allocation);
+    public static void InitializeLock() => s_lock = new SpinLock(LockClass.Construction);
 #else
     /// <summary>Frames that it holds; none on the host flavour.</summary>
     public ulong Frames => 0;

@@ -38,6 +38,7 @@ public enum LockClass : byte
     Driver,
     Scheduler,
     Timers,
+    Allocation,
 
     /// <summary>Event queues of one vCPU (FIFO ABI); two at once by rising vCPU number.</summary>
     EventQueues,

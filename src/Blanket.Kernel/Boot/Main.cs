@@ -1,50 +1,132 @@
 using System.Runtime;
-using System.Runtime.CompilerServices;
+using Blanket.Core.Domains;
+using Blanket.Core.Events;
+using Blanket.Core.Memory;
+using Blanket.Core.Processor;
+using Blanket.Core.Scheduling;
+using Blanket.Core.Time;
+using Blanket.Drivers.Pci;
+using Blanket.Drivers.Virtio;
+using Blanket.Kernel.Entry;
+using Blanket.Kernel.Guests;
+using Blanket.Kernel.Platform;
+using Blanket.Kernel.Platform.Acpi;
+using Blanket.Kernel.Platform.Time;
+using Blanket.Kernel.Services;
+using Blanket.Machine;
 
 namespace Blanket.Kernel.Boot;
 
-internal abstract class Greeter
-{
-    internal abstract void Say(System.ReadOnlySpan<byte> text);
-}
-
-internal sealed class SerialGreeter : Greeter
-{
-    private int _count;
-
-    internal override void Say(System.ReadOnlySpan<byte> text)
-    {
-        foreach (byte b in text)
-        {
-            Main.Out(0x3f8, b);
-        }
-        _count++;
-    }
-}
-
+/// <summary>Boot, in the order in which the parts need each other: memory, platform, core, devices, services, guests.</summary>
 internal static unsafe class Main
 {
-    private static Greeter? s_greeter;
-    private static int[]? s_array;
-    [MethodImpl(MethodImplOptions.InternalCall)]
-    [RuntimeImport("*", "port_write8")]
-    internal static extern void Out(ushort port, byte value);
-    [MethodImpl(MethodImplOptions.InternalCall)]
-    [RuntimeImport("*", "modules_start_address")]
-    private static extern void** ModulesStart();
-    [MethodImpl(MethodImplOptions.InternalCall)]
-    [RuntimeImport("*", "modules_end_address")]
-    private static extern void** ModulesEnd();
+    private const int LogBytes = 16 * 1024;
+    private const int MaximumServiceChannels = 4096;
 
     [RuntimeExport("boot_main")]
-    private static void Run(uint protocol, uint info)
+    private static void Run(uint protocol, uint informationAddress)
     {
-        Internal.Runtime.Allocation.Enter(unchecked((nuint)0xffff830002000000), unchecked((nuint)0xffff830002100000), null);
-        Internal.Runtime.Statics.Initialize(ModulesStart(), ModulesEnd());
-        s_greeter = new SerialGreeter();
-        s_array = new int[10];
-        s_greeter.Say("Blanket is alive\n"u8);
-        s_array[3] = (int)protocol;
-        if (s_array[3] == 1) s_greeter.Say("PVH\n"u8);
+        ulong bootTsc = Cpu.ReadTsc();
+        if (!Memory.InitializeEarly())
+        {
+            Cpu.Stop();
+        }
+
+        Log.Initialize(LogBytes);
+        AddSerialConsole();
+        Log.Line("Blanket starts"u8).End();
+        ref readonly BootInformation information = ref BootInformation.Parse(protocol, informationAddress);
+        CpuFeatures.Detect();
+        L0.Detect();
+        Log.Line("L0 "u8).Text(L0.Name).End();
+        if (information.Status != BootStatus.Valid)
+        {
+            Log.Line("boot information is unusable, status "u8).Decimal((ulong)information.Status).End();
+            Cpu.Stop();
+        }
+
+        // Before the final page tables: firmware's tables are outside memory that is usable.
+        AcpiInformation.Read(information.RootPointer);
+        if (!Memory.Initialize(in information, CpuFeatures.Has(Platform.CpuFeature.HugePages), Cpu.MaximumCpus))
+        {
+            Panic.Stop("not enough memory"u8);
+        }
+
+        StartPlatform(bootTsc);
+        StartCore();
+        StartDevices();
+        Memory.BootArena.Leave();
+        StartGuests(in information);
+        Privileged.ResumeExitPath();
+    }
+
+    private static void AddSerialConsole()
+    {
+        SerialPort? port = SerialPort.CreateCom1();
+        if (port != null)
+        {
+            Log.AddSink(port);
+        }
+    }
+
+    private static void StartPlatform(ulong bootTsc)
+    {
+        LegacyInterruptControllers.Silence();
+        InterruptVectors.Initialize();
+        if (!LocalApic.TryInitialize())
+        {
+            Panic.Stop("the local APIC cannot be mapped"u8);
+        }
+
+        Processors.Enumerate(in AcpiInformation.Madt, CpuFeatures.CurrentApicId);
+        IoApics.Initialize(in AcpiInformation.Madt);
+        if (!TimeSetup.TryInitialize(bootTsc) || !TimerDevice.TryInitialize())
+        {
+            Panic.Stop("no clock to measure time with"u8);
+        }
+
+        PowerControl.Initialize();
+        CpuRequests.Initialize(new CpuInterrupter());
+        DeferredHandlers.Initialize(Cpu.MaximumCpus);
+        BootProcessor.Start();
+    }
+
+    private static void StartCore()
+    {
+        FrameOwners.Initialize();
+        FrameQuarantine.Initialize();
+        MachineToPhysical.Initialize(Memory.MachineToPhysicalAddress, Memory.MachineToPhysicalEntries);
+        HypervisorSlots.Initialize(HypervisorRoot.Slots);
+        TlbFlush.Initialize(null);
+        Scheduler.Initialize(Processors.OnlineCount);
+        VcpuSwitch.Initialize();
+        VcpuNotifier.Install(new EventWaker());
+        ServiceChannels.Initialize(MaximumServiceChannels, Processors.OnlineCount);
+        CpuidPolicy.Use(new CpuidPolicy(new HardwareCpuid()));
+    }
+
+    private static void StartDevices()
+    {
+        DeviceRegistry.Initialize();
+        VirtioDevices.Probe(CreatePciConfiguration(), new DeviceRegisterMapper(), new DeviceInterrupts(), DeviceRegistry.Found);
+        ulong key = Cpu.ReadTsc();
+        StoreService.Initialize(key, key * 0x9e3779b97f4a7c15);
+        BackendService.Initialize();
+    }
+
+    private static PciConfiguration CreatePciConfiguration() => new PciPortConfiguration();
+
+    private static void StartGuests(in BootInformation information)
+    {
+        Memory.BootArena.Enter();
+        bool hasGuests = GuestManager.Initialize(information.Bundle.Start, information.Bundle.Length);
+        Memory.BootArena.Leave();
+        if (!hasGuests)
+        {
+            Panic.Stop("nothing to run"u8);
+        }
+
+        Log.Line("frames free "u8).Decimal(FrameAllocator.FreeFrames).Text(" of "u8).Decimal(Memory.UsableFrames).End();
+        GuestManager.StartAll();
     }
 }

@@ -8,15 +8,15 @@ namespace Blanket.Kernel.Entry;
 internal sealed class DescriptorTables : Core.Memory.DescriptorWindow
 {
     private const int LocalPages = CpuSetup.WindowPages - CpuSetup.LocalTablePage;
-    private static readonly ulong[] s_reservedFrames = new ulong[Cpu.MaximumCpus];
+    private readonly ulong[] _reservedFrames = new ulong[Cpu.MaximumCpus];
 
     // LDT pages of each CPU's window that are mapped: none of them, mostly, and then nothing has to be done.
-    private static readonly uint[] s_mappedLocalPages = new uint[Cpu.MaximumCpus];
+    private readonly uint[] _mappedLocalPages = new uint[Cpu.MaximumCpus];
 
     /// <summary>Gives a CPU the frame of the hypervisor's part of its GDT.</summary>
-    internal static void SetReservedFrame(int cpu, ulong frame)
+    internal void SetReservedFrame(int cpu, ulong frame)
     {
-        s_reservedFrames[cpu] = frame;
+        _reservedFrames[cpu] = frame;
         DescriptorWindow.Map(cpu, CpuSetup.ReservedGdtPage, frame, writable: true);
         for (int page = 0; page < LocalPages; page++)
         {
@@ -57,13 +57,13 @@ internal sealed class DescriptorTables : Core.Memory.DescriptorWindow
                 wanted |= 1U << page;
                 DescriptorWindow.Map(cpu, CpuSetup.LocalTablePage + page, frame, writable: true);
             }
-            else if ((s_mappedLocalPages[cpu] >> page & 1) != 0)
+            else if ((_mappedLocalPages[cpu] >> page & 1) != 0)
             {
                 DescriptorWindow.Unmap(cpu, CpuSetup.LocalTablePage + page);
             }
         }
 
-        s_mappedLocalPages[cpu] = wanted;
-        CpuSetup.LoadLocalTable(s_reservedFrames[cpu], cpu, running.LdtEntries);
+        _mappedLocalPages[cpu] = wanted;
+        CpuSetup.LoadLocalTable(_reservedFrames[cpu], cpu, running.LdtEntries);
     }
 }

@@ -14,7 +14,10 @@ namespace Blanket.Kernel.Entry;
 internal static unsafe class VcpuSwitch
 {
     // Which vCPU's registers, tables and translations this CPU holds, by CPU number.
-    private static readonly Vcpu?[] s_loaded = new Vcpu?[Cpu.MaximumCpus];
+    private static Vcpu?[] s_loaded = null!;
+
+    /// <summary>No CPU holds anything yet; once at boot, in an allocation scope.</summary>
+    internal static void Initialize() => s_loaded = new Vcpu?[Cpu.MaximumCpus];
 
     /// <summary>Makes <paramref name="next"/> the vCPU that the exit path resumes; null for none.</summary>
     internal static void To(Vcpu? next)

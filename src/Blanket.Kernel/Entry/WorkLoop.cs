@@ -32,6 +32,7 @@ internal static unsafe class WorkLoop
             CpuRequests.Service();
             ServiceChannels.RunPending();
             StoreService.Process();
+            BackendService.Process();
             ulong now = SystemTime.Now;
             timers.RunExpired(now);
             GuestManager.HandleStopped();
@@ -53,14 +54,15 @@ internal static unsafe class WorkLoop
 
     private static void DispatchInterrupts(CpuBlock* block)
     {
-        for (int word = 0; word < 4; word++)
+        // Highest first: the order in which the local APIC expects its acknowledgements.
+        for (int word = 3; word >= 0; word--)
         {
             ulong pending = block->PendingVectors[word];
             block->PendingVectors[word] = 0;
             while (pending != 0)
             {
-                int bit = System.Numerics.BitOperations.TrailingZeroCount(pending);
-                pending &= pending - 1;
+                int bit = System.Numerics.BitOperations.Log2(pending);
+                pending &= ~(1UL << bit);
                 InterruptVectors.Dispatch((byte)(word * 64 + bit));
             }
         }

@@ -5,6 +5,7 @@ using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
 using Blanket.Core.Events;
 using Blanket.Core.Memory;
+using Blanket.Kernel.Guests;
 using Blanket.Machine;
 using Blanket.Store;
 
@@ -74,6 +75,45 @@ internal sealed class StoreService : StoreHost
         {
             s_instance.WorkArrived();
         }
+    }
+
+    /// <summary>Makes a domain known, with its nodes, and starts to serve its ring; the lock is held, in the domain's arena.</summary>
+    /// <returns>False when the store, ports or memory are out; <see cref="Forget"/> cleans up.</returns>
+    internal static bool Connect(Domain domain, in BootBundleGuest record, ulong frame, uint port)
+    {
+        if (Store.CreateDomain(domain.Id, false) != XenStoreError.None
+            || GuestNodes.Create(domain, in record, frame, port) != XenStoreError.None)
+        {
+            return false;
+        }
+
+        GuestStoreRing? ring = GuestStoreRing.Create(domain, frame, port);
+        return ring != null && Store.Introduce(domain.Id, ring) == XenStoreError.None;
+    }
+
+    /// <summary>Stops serving a domain's ring.</summary>
+    internal static void Disconnect(Domain domain)
+    {
+        s_lock.Acquire();
+        Store.Release(domain.Id);
+        s_lock.Release();
+    }
+
+    /// <summary>Removes a domain and its nodes.</summary>
+    internal static void Forget(Domain domain)
+    {
+        s_lock.Acquire();
+        GuestNodes.Remove(domain.Id);
+        Store.DestroyDomain(domain.Id);
+        s_lock.Release();
+    }
+
+    /// <summary>The event channel of a domain's ring has an event.</summary>
+    internal static void RingNotified(ushort domid)
+    {
+        s_lock.Acquire();
+        Store.RingNotified(domid);
+        s_lock.Release();
     }
 
     /// <inheritdoc/>

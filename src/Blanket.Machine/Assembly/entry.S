@@ -135,7 +135,7 @@ exit_sysret:
     sysretq
 
 exit_work:
-    mov %rsp, CPU_ABANDON_STACK(%rbx)
+    movq $0, CPU_ABANDON_STACK(%rbx)    /* the machine's work: a failed check there is nobody else's fault */
     call pending_work
     find_cpu_block
     jmp exit_with_block

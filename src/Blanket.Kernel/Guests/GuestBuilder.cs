@@ -1,0 +1,176 @@
+using System;
+using Blanket.Abi;
+using Blanket.Abi.Xen;
+using Blanket.Core.Building;
+using Blanket.Core.Bundles;
+using Blanket.Core.Domains;
+using Blanket.Core.Events;
+using Blanket.Core.Memory;
+using Blanket.Core.Scheduling;
+using Blanket.Core.Time;
+using Blanket.Kernel.Platform;
+using Blanket.Kernel.Services;
+using Blanket.Machine;
+
+namespace Blanket.Kernel.Guests;
+
+/// <summary>Makes a guest's domain: what a toolstack does for a PV domain (docs/architecture.md, "Starting a guest").</summary>
+internal static class GuestBuilder
+{
+    private const uint ReservedConsole = 0;
+    private const uint ReservedStore = 1;
+    private const ulong BytesPerKiB = 1024;
+    private static ushort s_lastDomainId;
+
+    /// <summary>Builds and starts a domain for a guest. On false the domain, if any, is to be torn down; the log says why.</summary>
+    internal static bool Start(Guest guest)
+    {
+        BundleReader bundle = GuestManager.Bundle;
+        if (!bundle.IsIntact(guest.Record.Kernel) || !bundle.IsIntact(guest.Record.Ramdisk))
+        {
+            return Fail(guest, "its kernel or ramdisk in the boot bundle is damaged"u8);
+        }
+
+        if (!TryCreateDomain(guest, out Domain domain))
+        {
+            return Fail(guest, "not enough memory for its records"u8);
+        }
+
+        guest.Domain = domain;
+        if (!TryShareInfo(domain)
+            || ServiceChannels.AllocateUnbound(domain, out uint storePort) != 0
+            || ServiceChannels.AllocateUnbound(domain, out uint consolePort) != 0)
+        {
+            return Fail(guest, "not enough memory for its shared pages"u8);
+        }
+
+        BuildRequest request = new()
+        {
+            Kernel = bundle.Content(guest.Record.Kernel),
+            Ramdisk = bundle.Content(guest.Record.Ramdisk),
+            CommandLine = bundle.Content(guest.Record.CommandLine),
+            Pages = guest.Record.MemoryKiB * BytesPerKiB >> Cpu.PageShift,
+            StorePort = storePort,
+            ConsolePort = consolePort,
+        };
+        BuildStatus status = DomainBuilder.Build(domain, in request, out BuildResult result);
+        if (status != BuildStatus.Ok)
+        {
+            return Fail(guest, BuildStatusText.Describe(status));
+        }
+
+        domain.Grants!.Preset(ReservedConsole, DomainId.Services, result.ConsoleFrame);
+        domain.Grants.Preset(ReservedStore, DomainId.Services, result.StoreFrame);
+        guest.Arena.Enter();
+        StoreService.Acquire();
+        bool connected = StoreService.Connect(domain, in guest.Record, result.StoreFrame, storePort);
+        StoreService.Release();
+        guest.Arena.Leave();
+        if (!connected)
+        {
+            return Fail(guest, "xenstore cannot take it"u8);
+        }
+
+        guest.Arena.Enter();
+        bool hasDevices = guest.Devices.CreateAll(bundle, domain, result.ConsoleFrame, consolePort);
+        guest.Arena.Leave();
+        if (!hasDevices)
+        {
+            return false;
+        }
+
+        Run(domain);
+        return true;
+    }
+
+    private static bool TryCreateDomain(Guest guest, out Domain domain)
+    {
+        guest.Arena.Enter();
+        domain = new Domain(NextDomainId(), (int)guest.Record.MaximumVcpus);
+        domain.CreateEventChannels();
+        bool created = domain.CreateGrantTable();
+        domain.SetName(guest.Name);
+        ((ReadOnlySpan<byte>)guest.Record.Uuid).CopyTo(domain.Uuid);
+        domain.MaximumFrames = guest.Record.MaximumMemoryKiB * BytesPerKiB >> Cpu.PageShift;
+        domain.Observer = guest;
+        for (int i = 0; i < domain.Vcpus.Length && created; i++)
+        {
+            created = TryCreateVcpu(domain, i);
+        }
+
+        created &= Scheduler.Timers(0).TryReserve(Watchdogs.Count);
+        guest.Arena.Leave();
+
+        // The table of owners outlives the domain.
+        Memory.BootArena.Enter();
+        FrameOwners.CreateEntry(domain);
+        Memory.BootArena.Leave();
+        return created;
+    }
+
+    private static bool TryCreateVcpu(Domain domain, int id)
+    {
+        if (!FrameAllocator.TryAllocate(VcpuState.Order, ulong.MaxValue, out ulong frame))
+        {
+            return false;
+        }
+
+        for (ulong i = 0; i < 1UL << VcpuState.Order; i++)
+        {
+            PhysicalMemory.ZeroFrame(frame + i);
+        }
+
+        Vcpu vcpu = new(domain, id, frame);
+        vcpu.State.SetOwner(vcpu);
+        domain.Vcpus[id] = vcpu;
+        return Scheduler.Timers(vcpu.Schedule.Cpu).TryReserve(Vcpu.TimerCount);
+    }
+
+    private static bool TryShareInfo(Domain domain)
+    {
+        if (!FrameAllocator.TryAllocateZeroed(out ulong frame))
+        {
+            return false;
+        }
+
+        SharedFrames.Share(frame, domain, readOnly: false);
+        domain.SharedInfoFrame = frame;
+        foreach (Vcpu? vcpu in domain.Vcpus)
+        {
+            vcpu!.Info.UseSharedInfo(vcpu);
+        }
+
+        return true;
+    }
+
+    private static void Run(Domain domain)
+    {
+        VcpuTime.WriteWallClock(domain.SharedInfoFrame << Cpu.PageShift);
+        foreach (Vcpu? vcpu in domain.Vcpus)
+        {
+            if (vcpu!.Info.Address != 0)
+            {
+                VcpuTime.Update(vcpu);
+            }
+        }
+
+        Scheduler.SetDown(domain.Vcpus[0]!, false);
+    }
+
+    // Ids of domains that are gone come back only after all others had their turn.
+    private static ushort NextDomainId()
+    {
+        do
+        {
+            s_lastDomainId = s_lastDomainId + 1 >= DomainId.Services ? (ushort)1 : (ushort)(s_lastDomainId + 1);
+        }
+        while (FrameOwners.Find(s_lastDomainId) != null);
+        return s_lastDomainId;
+    }
+
+    private static bool Fail(Guest guest, ReadOnlySpan<byte> reason)
+    {
+        Log.Line("guest "u8).Quoted(guest.Name).Text(" cannot be started: "u8).Text(reason).End();
+        return false;
+    }
+}

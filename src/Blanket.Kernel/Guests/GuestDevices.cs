@@ -1,0 +1,131 @@
+using System;
+using Blanket.Abi;
+using Blanket.Backends;
+using Blanket.Core.Bundles;
+using Blanket.Core.Domains;
+using Blanket.Drivers;
+using Blanket.Kernel.Services;
+using Blanket.Machine;
+
+namespace Blanket.Kernel.Guests;
+
+/// <summary>The backends of one guest's devices, from their creation to the moment when the last has let go of everything.</summary>
+internal sealed class GuestDevices(Guest guest) : BackendOwner
+{
+    private readonly BackendDevice?[] _devices = new BackendDevice?[Guest.MaximumDisks + Guest.MaximumVifs + 1];
+    private int _count;
+
+    /// <summary>Devices that have not let go yet.</summary>
+    internal int Count => _count;
+
+    /// <summary>Creates the console, disks and vifs of a domain that xenstore knows. In the arena of the domain.</summary>
+    /// <returns>False when one of them could not be had; the log says which.</returns>
+    internal bool CreateAll(in BundleReader bundle, Domain domain, ulong consoleFrame, uint consolePort)
+    {
+        return CreateConsole(domain, consoleFrame, consolePort) && CreateDisks(bundle, domain) && CreateVifs(bundle, domain);
+    }
+
+    /// <summary>Asks every device to let go.</summary>
+    internal void DestroyAll()
+    {
+        foreach (BackendDevice? device in _devices)
+        {
+            if (device != null)
+            {
+                device.Destroy();
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void Released(BackendDevice device)
+    {
+        for (int i = 0; i < _devices.Length; i++)
+        {
+            if (_devices[i] == device)
+            {
+                _devices[i] = null;
+                _count--;
+            }
+        }
+
+        GuestManager.Wake();
+    }
+
+    private bool CreateConsole(Domain domain, ulong frame, uint port)
+    {
+        Span<byte> name = stackalloc byte[8 + BootBundleName.Size];
+        "console."u8.CopyTo(name);
+        guest.Name.CopyTo(name.Slice(8));
+        ConsolePort? outside = DeviceRegistry.Found.FindConsole(name.Slice(0, 8 + guest.Name.Length));
+        int error = PrimaryConsole.Create(BackendService.Bus, this, domain, outside, frame, port, out PrimaryConsole? console);
+        return Add(console, error, "console"u8);
+    }
+
+    private bool CreateDisks(in BundleReader bundle, Domain domain)
+    {
+        for (uint i = 0; i < guest.Record.DiskCount; i++)
+        {
+            BootBundleDisk disk = bundle.Disk((int)(guest.Record.FirstDisk + i));
+            ReadOnlySpan<byte> serial = disk.Serial;
+            int end = serial.IndexOf((byte)0);
+            BlockDevice? device = DeviceRegistry.Found.FindDisk(end < 0 ? serial : serial.Slice(0, end));
+            if (device == null)
+            {
+                Log.Line("guest "u8).Quoted(guest.Name).Text(": L0 has no disk with serial "u8).Quoted(end < 0 ? serial : serial.Slice(0, end)).End();
+                return false;
+            }
+
+            VbdSettings settings = new()
+            {
+                VirtualDevice = disk.VirtualDevice,
+                IsReadOnly = (disk.Flags & BootBundle.DiskReadOnly) != 0,
+                NoDiscard = (disk.Flags & BootBundle.DiskNoDiscard) != 0,
+            };
+            int error = VbdDevice.Create(BackendService.Bus, this, domain, device, in settings, out VbdDevice? vbd);
+            if (!Add(vbd, error, "disk"u8))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private bool CreateVifs(in BundleReader bundle, Domain domain)
+    {
+        for (uint i = 0; i < guest.Record.VifCount; i++)
+        {
+            BootBundleVif vif = bundle.Vif((int)(guest.Record.FirstVif + i));
+            int error = Bridges.CreateVif(this, domain, in vif, out BackendDevice? device);
+            if (!Add(device, error, "vif"u8))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private bool Add(BackendDevice? device, int error, ReadOnlySpan<byte> kind)
+    {
+        if (device == null)
+        {
+            Log.Line("guest "u8).Quoted(guest.Name).Text(": cannot create a "u8).Text(kind).Text(", error "u8).Signed(error).End();
+            return false;
+        }
+
+        for (int i = 0; i < _devices.Length; i++)
+        {
+            if (_devices[i] == null)
+            {
+                _devices[i] = device;
+                _count++;
+                return true;
+            }
+        }
+
+        device.Destroy();
+        return false;
+    }
+}

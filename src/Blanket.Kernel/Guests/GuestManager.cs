@@ -1,0 +1,175 @@
+using System;
+using System.Threading;
+using Blanket.Abi;
+using Blanket.Abi.Xen;
+using Blanket.Core.Bundles;
+using Blanket.Core.Domains;
+using Blanket.Kernel.Platform;
+using Blanket.Machine;
+
+namespace Blanket.Kernel.Guests;
+
+/// <summary>
+/// The guests of the boot bundle: starts them, does what their configuration says when one stops, and powers the
+/// machine off when none is left. Its events in the log are what `blanket run` reads (docs/hacking.md, "Events in the log").
+/// </summary>
+internal static class GuestManager
+{
+    private static Guest?[]? s_guests;
+    private static ulong s_bundleAddress;
+    private static int s_bundleLength;
+    private static int s_hasWork;
+    private static bool s_isStarted;
+
+    /// <summary>The boot bundle; checked again on every use, it is nobody's to change.</summary>
+    internal static BundleReader Bundle
+    {
+        get
+        {
+            Check.That(BundleReader.Open(PhysicalMemory.Bytes(s_bundleAddress, s_bundleLength), out BundleReader reader) == BundleStatus.Ok);
+            return reader;
+        }
+    }
+
+    /// <summary>Reads the bundle; once at boot, in an allocation scope.</summary>
+    /// <returns>False when there is none, or it is broken; the log says so.</returns>
+    internal static bool Initialize(ulong address, ulong length)
+    {
+        if (length == 0 || length > int.MaxValue)
+        {
+            Log.Line("no boot bundle: start the machine with one as its first module"u8).End();
+            return false;
+        }
+
+        s_bundleAddress = address;
+        s_bundleLength = (int)length;
+        BundleStatus status = BundleReader.Open(PhysicalMemory.Bytes(address, s_bundleLength), out BundleReader bundle);
+        if (status != BundleStatus.Ok)
+        {
+            Log.Line("the boot bundle is broken, status "u8).Decimal((ulong)status).End();
+            return false;
+        }
+
+        s_guests = new Guest?[bundle.GuestCount];
+        for (int i = 0; i < s_guests.Length; i++)
+        {
+            BootBundleGuest record = bundle.Guest(i);
+            s_guests[i] = new Guest(i, in record);
+        }
+
+        return true;
+    }
+
+    /// <summary>Starts all guests.</summary>
+    internal static void StartAll()
+    {
+        foreach (Guest? guest in s_guests!)
+        {
+            Start(guest!);
+        }
+
+        s_isStarted = true;
+        Wake();
+    }
+
+    /// <summary>Asks for <see cref="HandleStopped"/> to look at the guests.</summary>
+    internal static void Wake()
+    {
+        Volatile.Write(ref s_hasWork, 1);
+        PendingWork.Raise();
+    }
+
+    /// <summary>Goes on with what stopped guests need.</summary>
+    internal static void HandleStopped()
+    {
+        if (Volatile.Read(ref s_hasWork) == 0 || !s_isStarted)
+        {
+            return;
+        }
+
+        Volatile.Write(ref s_hasWork, 0);
+        bool anyLeft = false;
+        foreach (Guest? guest in s_guests!)
+        {
+            Handle(guest!);
+            anyLeft |= guest!.State != GuestState.Stopped;
+        }
+
+        if (!anyLeft)
+        {
+            Log.Line("event all-guests-done"u8).End();
+            PowerControl.PowerOff();
+        }
+    }
+
+    private static void Handle(Guest guest)
+    {
+        if (guest.State == GuestState.Ended)
+        {
+            Decide(guest);
+        }
+
+        if (guest.State == GuestState.Destroying && GuestTeardown.Run(guest))
+        {
+            guest.State = GuestState.Stopped;
+            guest.Domain = null;
+            if (guest.StartsAgain)
+            {
+                Start(guest);
+            }
+        }
+    }
+
+    private static void Start(Guest guest)
+    {
+        if (GuestBuilder.Start(guest))
+        {
+            guest.State = GuestState.Running;
+            Log.Line("event guest-start name="u8).Text(guest.Name).Text(" domid="u8).Decimal(guest.Domain!.Id).End();
+        }
+        else
+        {
+            Log.Line("event guest-crash name="u8).Text(guest.Name).Text(" reason=\"it could not be started\""u8).End();
+            guest.StartsAgain = false;
+            if (guest.Domain != null)
+            {
+                GuestTeardown.Begin(guest);
+            }
+        }
+    }
+
+    /// <summary>A domain stopped by itself: on_poweroff, on_reboot, on_crash, on_watchdog (xl.cfg(5)).</summary>
+    private static void Decide(Guest guest)
+    {
+        BootBundleAction action;
+        switch (guest.Domain!.ShutdownReason)
+        {
+            case ShutdownReason.PowerOff:
+                Log.Line("event guest-poweroff name="u8).Text(guest.Name).End();
+                action = guest.Record.OnPoweroff;
+                break;
+            case ShutdownReason.Reboot:
+                Log.Line("event guest-reboot name="u8).Text(guest.Name).End();
+                action = guest.Record.OnReboot;
+                break;
+            case ShutdownReason.Watchdog:
+                Log.Line("event guest-crash name="u8).Text(guest.Name).Text(" reason=watchdog"u8).End();
+                action = guest.Record.OnWatchdog;
+                break;
+            default:
+                Log.Line("event guest-crash name="u8).Text(guest.Name).Text(" reason="u8)
+                    .Decimal((uint)guest.Domain.ShutdownReason).End();
+                action = guest.Record.OnCrash;
+                break;
+        }
+
+        if (action is BootBundleAction.Preserve)
+        {
+            guest.State = GuestState.Preserved;
+            return;
+        }
+
+        guest.StartsAgain = action is BootBundleAction.Restart or BootBundleAction.CoredumpRestart or BootBundleAction.RenameRestart;
+        GuestTeardown.Begin(guest);
+    }
+}

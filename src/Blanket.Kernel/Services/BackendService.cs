@@ -1,0 +1,72 @@
+using System.Threading;
+using Blanket.Backends;
+using Blanket.Core.Scheduling;
+using Blanket.Core.Time;
+using Blanket.Kernel.Platform;
+using Blanket.Machine;
+
+namespace Blanket.Kernel.Services;
+
+/// <summary>The backends' place in the work of the CPUs.</summary>
+internal sealed class BackendService : BackendHost
+{
+    private const int MaximumDevices = 2048;
+    private static BackendService? s_instance;
+    private static int s_hasWork;
+    private readonly WakeTimer _timer = new();
+
+    private BackendService()
+    {
+    }
+
+    /// <summary>All backends.</summary>
+    internal static BackendBus Bus { get; private set; } = null!;
+
+    /// <summary>Makes the bus; once at boot, after the store, in an allocation scope.</summary>
+    internal static void Initialize()
+    {
+        s_instance = new BackendService();
+        Check.That(Scheduler.Timers(0).TryReserve(1));
+        Bus = new BackendBus(s_instance, StoreService.Client, MaximumDevices, Processors.OnlineCount);
+    }
+
+    /// <summary>Does the work that waits, if there is any.</summary>
+    internal static void Process()
+    {
+        if (Volatile.Read(ref s_hasWork) != 0)
+        {
+            Volatile.Write(ref s_hasWork, 0);
+            Bus.Process();
+        }
+    }
+
+    /// <inheritdoc/>
+    public override ulong Now => SystemTime.Now;
+
+    /// <inheritdoc/>
+    public override void WorkArrived()
+    {
+        Volatile.Write(ref s_hasWork, 1);
+        PendingWork.Raise();
+    }
+
+    /// <inheritdoc/>
+    public override void WakeAt(ulong nanoseconds)
+    {
+        if (!_timer.IsArmed || nanoseconds < _timer.Deadline)
+        {
+            Scheduler.Timers(0).Arm(_timer, nanoseconds);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void LockStore() => StoreService.Acquire();
+
+    /// <inheritdoc/>
+    public override void UnlockStore() => StoreService.Release();
+
+    private sealed class WakeTimer : Timer
+    {
+        public override void Expired() => s_instance!.WorkArrived();
+    }
+}
