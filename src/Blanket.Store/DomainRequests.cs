@@ -1,14 +1,12 @@
 using System;
 using Blanket.Abi;
+using Blanket.Abi.Xen;
 
 namespace Blanket.Store;
 
 /// <summary>Payloads of the requests about domains.</summary>
 internal sealed class DomainRequests
 {
-    /// <summary>DOMID_SELF (xen.h).</summary>
-    private const ushort DomidSelf = 0x7ff0;
-
     private readonly DomainOperations _operations;
 
     /// <summary>Requests that are carried out by <paramref name="operations"/>.</summary>
@@ -66,7 +64,7 @@ internal sealed class DomainRequests
             return XenStoreError.Invalid;
         }
 
-        bool introduced = domid == DomidSelf || _operations.IsIntroduced(domid);
+        bool introduced = domid == DomainId.Self || _operations.IsIntroduced(domid);
         WireProtocol.AppendString(ref reply, introduced ? "T"u8 : "F"u8);
         return XenStoreError.None;
     }

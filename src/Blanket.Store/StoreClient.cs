@@ -19,6 +19,8 @@ public sealed class StoreClient : StoreConnection
     private readonly EventTable _events;
     private readonly StoreWatcher?[] _watchers;
     private readonly ulong[] _serials;
+    private readonly int[] _freeSlots;
+    private int _freeCount;
     private readonly byte[] _payload = new byte[XenStoreWire.PayloadMax];
 
     internal StoreClient(
@@ -40,6 +42,8 @@ public sealed class StoreClient : StoreConnection
         _events = events;
         _watchers = new StoreWatcher?[maximumWatches];
         _serials = new ulong[maximumWatches];
+        _freeSlots = new int[maximumWatches];
+        ClearSlots();
     }
 
     /// <summary>READ. ENOENT, EACCES, EINVAL (path); E2BIG when the value does not fit, <paramref name="length"/> is then its length.</summary>
@@ -167,20 +171,21 @@ public sealed class StoreClient : StoreConnection
     /// </summary>
     public XenStoreError Watch(ReadOnlySpan<byte> path, ReadOnlySpan<byte> token, StoreWatcher watcher)
     {
-        int slot = FreeSlot();
         if (!IsOpen)
         {
             return XenStoreError.Invalid;
         }
 
-        if (slot < 0)
+        if (_freeCount == 0)
         {
             return XenStoreError.TooBig;
         }
 
+        int slot = _freeSlots[_freeCount - 1];
         XenStoreError error = _watchOperations.Add(this, path, token, WatchRecord.AnyDepth, slot, out ulong serial);
         if (error == XenStoreError.None)
         {
+            _freeCount--;
             _watchers[slot] = watcher;
             _serials[slot] = serial;
         }
@@ -201,6 +206,8 @@ public sealed class StoreClient : StoreConnection
         {
             _watchers[slot] = null;
             _serials[slot] = 0;
+            _freeSlots[_freeCount] = slot;
+            _freeCount++;
         }
 
         return error;
@@ -222,11 +229,7 @@ public sealed class StoreClient : StoreConnection
     {
         _watchOperations.Reset(this);
         _events.Clear(this);
-        for (int slot = 0; slot < _watchers.Length; slot++)
-        {
-            _watchers[slot] = null;
-            _serials[slot] = 0;
-        }
+        ClearSlots();
     }
 
     /// <inheritdoc/>
@@ -260,17 +263,15 @@ public sealed class StoreClient : StoreConnection
 
     private bool IsOpen => Slot != Link.None;
 
-    private int FreeSlot()
+    private void ClearSlots()
     {
+        _freeCount = _watchers.Length;
         for (int slot = 0; slot < _watchers.Length; slot++)
         {
-            if (_watchers[slot] == null)
-            {
-                return slot;
-            }
+            _watchers[slot] = null;
+            _serials[slot] = 0;
+            _freeSlots[slot] = _watchers.Length - 1 - slot;
         }
-
-        return -1;
     }
 
     private XenStoreError Identify(uint transactionId, out Caller caller)
