@@ -31,6 +31,8 @@ public class RunTests
         RunEvent? crash = RunEvent.TryParse("blanket: event guest-crash name=web reason=page fault at 0x10 rip=1");
         Assert.Equal(("web", "page fault at 0x10 rip=1"), (crash!["name"], crash["reason"]));
         Assert.Equal("index out of range", RunEvent.TryParse("blanket: event panic message=index out of range")!["message"]);
+        Assert.Equal("it could not be started", RunEvent.TryParse("blanket: event guest-crash name=a reason=\"it could not be started\"")!["reason"]);
+        Assert.Equal("\"", RunEvent.TryParse("blanket: event panic message=\"")!["message"]);
         Assert.Equal("all-guests-done", RunEvent.TryParse("blanket: event all-guests-done")!.Name);
         Assert.Equal(string.Empty, start["nothing"]);
     }

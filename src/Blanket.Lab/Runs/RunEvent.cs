@@ -5,7 +5,7 @@ namespace Blanket.Lab.Runs;
 
 /// <summary>
 /// A line of Blanket's log that is meant for programs: <c>blanket: event NAME key=value ...</c>. Values have no spaces, except
-/// that the value of <c>message</c> and <c>reason</c> is the rest of the line.
+/// that the value of <c>message</c> and <c>reason</c> is the rest of the line, with or without quotation marks around it.
 /// </summary>
 public sealed record RunEvent(string Name, IReadOnlyDictionary<string, string> Values)
 {
@@ -50,7 +50,7 @@ public sealed record RunEvent(string Name, IReadOnlyDictionary<string, string> V
             rest = equals < 0 ? string.Empty : rest[(equals + 1)..];
             if (key is "message" or "reason")
             {
-                values[key] = rest;
+                values[key] = Unquote(rest);
                 break;
             }
 
@@ -59,6 +59,9 @@ public sealed record RunEvent(string Name, IReadOnlyDictionary<string, string> V
 
         return name.Length > 0 ? new RunEvent(name, values) : null;
     }
+
+    private static string Unquote(string value) =>
+        value.Length >= 2 && value[0] == '"' && value[^1] == '"' ? value[1..^1] : value;
 
     private static string TakeWord(ref string rest)
     {
