@@ -62,5 +62,5 @@ internal static class HypervisorLeaves
 
     // Bits of the largest machine address.
     private static uint MachineAddressWidth() =>
-        (uint)(BitOperations.Log2(FrameTable.Limit) + 1 + Cpu.PageShift);
+        (uint)(BitOperations.Log2(FrameTable.Limit - 1) + 1 + Cpu.PageShift);
 }
