@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Blanket.Machine;
@@ -76,6 +77,7 @@ public static unsafe class FrameTable
     public static bool IsValid(ulong frame) => frame < s_frames;
 
     /// <summary>The record of a frame; a number without one abandons the handler.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ref FrameInfo Of(ulong frame)
     {
         if (frame >= s_frames)

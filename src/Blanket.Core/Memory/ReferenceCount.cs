@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Blanket.Machine;
 
@@ -25,6 +26,7 @@ public static class ReferenceCount
     /// <param name="info">Its record.</param>
     /// <param name="owner">Id of the domain that must own it.</param>
     /// <returns>False when the frame is not that domain's, or has more references than can be counted.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool TryGet(ulong frame, ref FrameInfo info, ushort owner)
     {
         if (!TryGetAnyOwner(ref info))
@@ -43,6 +45,7 @@ public static class ReferenceCount
     }
 
     /// <summary>Takes a reference on a frame that somebody owns.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool TryGetAnyOwner(ref FrameInfo info)
     {
         ulong count = Volatile.Read(ref info.Count);
@@ -72,6 +75,7 @@ public static class ReferenceCount
     }
 
     /// <summary>Drops a reference; the last one gives the frame back.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Put(ulong frame, ref FrameInfo info)
     {
         ulong left = Interlocked.Decrement(ref info.Count) & Mask;

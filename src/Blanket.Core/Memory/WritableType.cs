@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Blanket.Machine;
 
@@ -8,13 +9,27 @@ internal static class WritableType
 {
     /// <summary>Takes a type count on a frame on which the caller has a reference.</summary>
     /// <returns>False when the frame is in use as something that must not be written.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool TryGet(ref FrameInfo info)
+    {
+        ulong type = Volatile.Read(ref info.Type);
+        return (IsWritable(type)
+                && (type & FrameType.CountMask) != FrameType.CountMask
+                && Interlocked.CompareExchange(ref info.Type, type + 1, type) == type)
+            || TryGetSlowly(ref info);
+    }
+
+    private static bool IsWritable(ulong type) =>
+        (type & (FrameType.Mask | FrameType.Validated)) == (FrameType.Writable | FrameType.Validated);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool TryGetSlowly(ref FrameInfo info)
     {
         ulong type = Volatile.Read(ref info.Type);
         while (true)
         {
             ulong next;
-            if ((type & (FrameType.Mask | FrameType.Validated)) == (FrameType.Writable | FrameType.Validated))
+            if (IsWritable(type))
             {
                 if ((type & FrameType.CountMask) == FrameType.CountMask)
                 {
