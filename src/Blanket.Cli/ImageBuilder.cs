@@ -35,11 +35,20 @@ internal static class ImageBuilder
             "dotnet", ["build", project, "-p:Flavour=metal", "--nologo", "-v:quiet"], default, Project.Root, cancellation).ConfigureAwait(false);
         if (result.ExitCode != 0)
         {
-            throw new HostException($"the build of blanket.elf failed:{Environment.NewLine}{result.Text.Trim()}{Environment.NewLine}{result.Error.Trim()}");
+            throw new HostException($"the build of blanket.elf failed:{Environment.NewLine}{FirstErrors(result.Text + result.Error)}");
         }
 
         // MSBuild keeps an image whose inputs did not change in substance; the time says that it has been looked at.
         File.SetLastWriteTimeUtc(Project.Image, DateTime.UtcNow);
+    }
+
+    /// <summary>The first errors, each once; the end of the output when it has none.</summary>
+    private static string FirstErrors(string output)
+    {
+        const int most = 20;
+        string[] lines = output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        string[] errors = [.. lines.Where(line => line.Contains(": error", StringComparison.Ordinal)).Distinct().Take(most)];
+        return string.Join(Environment.NewLine, errors.Length > 0 ? errors : lines.TakeLast(most));
     }
 
     private static bool IsCurrent()
