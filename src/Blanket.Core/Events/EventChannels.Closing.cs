@@ -100,7 +100,7 @@ public sealed partial class EventChannels
             if (next % PortsBetweenPreemptionChecks == 0 && Preemption.IsNeeded)
             {
                 _lock.Acquire();
-                _nextToReset = next;
+                _nextToReset = next + 1;
                 _lock.Release();
                 return -Errno.ERESTART;
             }
