@@ -1,3 +1,4 @@
+using System;
 using Blanket.Kernel.Boot;
 using Blanket.Kernel.Platform;
 using Blanket.Machine;
@@ -117,10 +118,7 @@ public class MemoryTests
                 hole = walk.Physical;
             }
 
-            foreach (byte value in PhysicalMemory.Bytes(walk.Physical, 4096))
-            {
-                Assert.Equal(0, value);
-            }
+            Assert.Equal(-1, PhysicalMemory.Bytes(walk.Physical, 4096).IndexOfAnyExcept((byte)0));
         }
     }
 

@@ -14,7 +14,7 @@ public static class LocalApic
     private const ulong AddressMask = 0x000ffffffffff000;
     private const uint FirstMsr = 0x800;
 
-    private const int TaskPriority = 0x80, EndOfInterrupt = 0xb0, SpuriousVector = 0xf0, ErrorStatus = 0x280,
+    private const int Version = 0x30, TaskPriority = 0x80, EndOfInterrupt = 0xb0, SpuriousVector = 0xf0, ErrorStatus = 0x280,
         CommandLow = 0x300, CommandHigh = 0x310, TimerEntry = 0x320, ThermalEntry = 0x330, PerformanceEntry = 0x340,
         Lint0Entry = 0x350, Lint1Entry = 0x360, ErrorEntry = 0x370, InitialCount = 0x380, CurrentCount = 0x390, DivideBy = 0x3e0;
 
@@ -70,13 +70,28 @@ public static class LocalApic
         Write(TaskPriority, 0);
         Write(SpuriousVector, SoftwareEnable | SystemVectors.Spurious);
         Write(TimerEntry, Masked | SystemVectors.Timer);
-        Write(ThermalEntry, Masked);
-        Write(PerformanceEntry, Masked);
+        MaskOptionalEntries();
         Write(Lint0Entry, Masked);
         Write(Lint1Entry, NmiDelivery);
         Write(ErrorEntry, SystemVectors.Error);
         Write(ErrorStatus, 0);
         Acknowledge();
+    }
+
+    // In x2APIC mode, access to an entry that is not there is a general protection fault.
+    private static void MaskOptionalEntries()
+    {
+        const uint HasPerformance = 4, HasThermal = 5;
+        uint lastEntry = Read(Version) >> 16 & 0xff;
+        if (lastEntry >= HasPerformance)
+        {
+            Write(PerformanceEntry, Masked);
+        }
+
+        if (lastEntry >= HasThermal)
+        {
+            Write(ThermalEntry, Masked);
+        }
     }
 
     /// <summary>Ends the interrupt of the highest priority that is in service on this CPU.</summary>
