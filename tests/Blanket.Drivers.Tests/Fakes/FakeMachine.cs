@@ -9,7 +9,7 @@ namespace Blanket.Drivers.Tests.Fakes;
 /// <summary>A machine with fake memory, PCI, ports and interrupts.</summary>
 public sealed class FakeMachine
 {
-    private const int Frames = 8192;
+    private const int Frames = 4096;
     private int _nextDevice = 1;
     private ulong _nextMemory = 0xfe000000;
     private ushort _nextPort = 0xc000;

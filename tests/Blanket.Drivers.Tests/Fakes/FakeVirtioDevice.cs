@@ -113,6 +113,9 @@ public abstract class FakeVirtioDevice
         Interrupt(_configurationVector, 2);
     }
 
+    /// <summary>Makes the device look as a predecessor left it.</summary>
+    public void LeaveRunning() => Status = 15;
+
     /// <summary>Tells the driver that only a reset helps (2.1.2).</summary>
     public void AskForReset()
     {

@@ -40,6 +40,7 @@ internal sealed class NetReceiveQueue
     private readonly uint[] _tags;
     private readonly ulong[] _addresses;
     private readonly LocalCompletions _returned;
+    private bool _awaitsReset;
 
     public NetReceiveQueue(Virtqueue ring, ulong features, uint headerSize)
     {
@@ -58,6 +59,8 @@ internal sealed class NetReceiveQueue
 
     /// <summary>Buffers that fit.</summary>
     public int Capacity => _ring.Capacity / BufferDescriptors;
+
+    private bool MustReturn => _returned.Count != 0 && !_awaitsReset;
 
     private int BufferDescriptors => _hasOwnHeaderDescriptor ? 2 : 1;
 
@@ -95,7 +98,7 @@ internal sealed class NetReceiveQueue
     {
         _ring.Lock.Acquire();
         bool mustNotify = _ring.Publish();
-        mustServe = _returned.Count != 0;
+        mustServe = MustReturn;
         _ring.Lock.Release();
         return mustNotify;
     }
@@ -108,7 +111,7 @@ internal sealed class NetReceiveQueue
     {
         packet = default;
         _ring.Lock.Acquire();
-        if (_returned.TryTake(out tags[0], out _))
+        if (MustReturn && _returned.TryTake(out tags[0], out _))
         {
             packet.BufferCount = 1;
         }
@@ -127,7 +130,7 @@ internal sealed class NetReceiveQueue
     public bool TryRequestInterrupt()
     {
         _ring.Lock.Acquire();
-        bool isIdle = _returned.Count == 0 && _ring.TryRequestInterrupt();
+        bool isIdle = !MustReturn && _ring.TryRequestInterrupt();
         _ring.Lock.Release();
         return isIdle;
     }
@@ -136,6 +139,7 @@ internal sealed class NetReceiveQueue
     public void GiveUp()
     {
         int from = 0;
+        _awaitsReset = false;
         while (_ring.TryFindInFlight(ref from, out ushort id))
         {
             _returned.Add(_tags[id]);
@@ -156,6 +160,7 @@ internal sealed class NetReceiveQueue
         {
             // Which buffers belong to which packet is not known from here on.
             _ring.Break(VirtioFault.BadPacketHeader, (uint)buffers);
+            KeepUntilReset(tags, ref packet);
             return;
         }
 
@@ -171,6 +176,7 @@ internal sealed class NetReceiveQueue
                     _ring.Break(VirtioFault.MissingBuffers, (uint)buffers);
                 }
 
+                KeepUntilReset(tags, ref packet);
                 return;
             }
 
@@ -191,6 +197,18 @@ internal sealed class NetReceiveQueue
         {
             Examine(in header, _addresses[first], Math.Min(length, BufferSize), total - _headerSize, ref packet);
         }
+    }
+
+    // The ring is not to be trusted, so they may be the device's still.
+    private void KeepUntilReset(ReadOnlySpan<uint> tags, ref ReceivedPacket packet)
+    {
+        for (int i = 0; i < packet.BufferCount; i++)
+        {
+            _returned.Add(tags[i]);
+        }
+
+        _awaitsReset = true;
+        packet = default;
     }
 
     private void Examine(in NetHeader header, ulong address, uint firstLength, uint length, ref ReceivedPacket packet)

@@ -1,0 +1,259 @@
+using System;
+using System.Linq;
+using System.Text;
+using Blanket.Drivers.Tests.Fakes;
+using FsCheck.Xunit;
+
+namespace Blanket.Drivers.Tests;
+
+public sealed class ConsoleTests
+{
+    private static readonly FakeVirtioOptions s_single = new();
+    private static readonly FakeVirtioOptions s_multi = new FakeVirtioOptions().With(FakeConsoleDevice.MultiPort);
+
+    private readonly FakeMachine _machine = new();
+
+    public static TheoryData<FakeVirtioOptions> Singles => new()
+    {
+        s_single,
+        s_single with { Features = FakeVirtioOptions.Version1 },
+        s_single with { Vectors = 0 },
+        s_single with { IsLegacy = true, QueueSize = 64 },
+        s_single with { IsLegacy = true, QueueSize = 64, Features = 0, Vectors = 0 },
+    };
+
+    private FakeConsoleDevice Start(FakeVirtioOptions options, int ports, params (uint, string)[] plugged)
+    {
+        FakeConsoleDevice device = new(_machine, options, ports);
+        device.Ports.AddRange(plugged);
+        _machine.Probe();
+        _machine.Interrupts.Deliver();
+        return device;
+    }
+
+    private static byte[] Ascii(string text) => Encoding.ASCII.GetBytes(text);
+
+    [Theory]
+    [MemberData(nameof(Singles))]
+    public void OnePortSendsAndReceives(FakeVirtioOptions options)
+    {
+        FakeConsoleDevice device = Start(options, 0);
+        Assert.Equal(1, _machine.Found.ConsoleCount);
+        ConsolePort port = _machine.Found.Console(0);
+        RecordingConsoleClient client = new();
+        port.Client = client;
+        Assert.Equal(0, port.Name.Length);
+        Assert.Equal(6, port.Send("hello\n"u8));
+        Assert.Equal("hello\n", device.Output[0].ToString());
+
+        string typed = new('x', 5000);
+        for (int i = 0; i < 5; i++)
+        {
+            Assert.True(device.Type(0, typed.Substring(0, 1000)));
+            _machine.Interrupts.Deliver();
+        }
+
+        Assert.Equal(typed, client.Text.ToString());
+    }
+
+    [Fact]
+    public void SmallWritesLeaveTogetherAndOverflowIsRefused()
+    {
+        FakeConsoleDevice device = Start(s_single, 0);
+        ConsolePort port = _machine.Found.Console(0);
+        RecordingConsoleClient client = new();
+        port.Client = client;
+        device.IsAutomatic = false;
+        StringBuilder expected = new();
+        int taken;
+        do
+        {
+            string line = $"line {expected.Length}\n";
+            taken = port.Send(Ascii(line));
+            expected.Append(line.AsSpan(0, taken));
+            Assert.True(expected.Length <= 4096);
+        }
+        while (taken != 0);
+
+        Assert.Equal(4096, expected.Length);
+        Assert.Equal(0, client.Rooms);
+        // The first write left alone, all others wait for it.
+        Assert.Equal(1, device.Queues[1].Notifications);
+        device.IsAutomatic = true;
+        device.Process(1);
+        _machine.Interrupts.Deliver();
+        Assert.Equal(expected.ToString(), device.Output[0].ToString());
+        Assert.Equal(1, client.Rooms);
+        Assert.InRange(device.Queues[1].Notifications, 2, 3);
+    }
+
+    [Fact]
+    public void OutputGoesOnWithoutInterrupts()
+    {
+        FakeConsoleDevice device = Start(s_single, 0);
+        ConsolePort port = _machine.Found.Console(0);
+        for (int i = 0; i < 1000; i++)
+        {
+            Assert.Equal(10, port.Send("0123456789"u8));
+        }
+
+        Assert.Equal(10_000, device.Output[0].Length);
+    }
+
+    [Fact]
+    public void PortsAreFoundWithTheirNames()
+    {
+        FakeConsoleDevice device = Start(s_multi, 31, (0, ""), (1, "guest-a"), (5, "guest-b"));
+        Assert.Equal(3, _machine.Found.ConsoleCount);
+        Assert.Equal([0u, 1u, 5u], device.Open.Order());
+        Assert.Equal(0, device.Dropped);
+        ConsolePort port = _machine.Found.FindConsole("guest-b"u8)!;
+        RecordingConsoleClient client = new();
+        port.Client = client;
+        port.Send("to b"u8);
+        Assert.Equal("to b", device.Output[5].ToString());
+        device.Type(5, "from outside");
+        device.Type(1, "elsewhere");
+        _machine.Interrupts.Deliver();
+        Assert.Equal("from outside", client.Text.ToString());
+        Assert.Null(_machine.Found.FindConsole("guest-c"u8));
+        Assert.Contains("\"guest-a\" \"guest-b\"", _machine.LogText.Text);
+    }
+
+    [Fact]
+    public void AllPortsOfALargeDeviceAreFound()
+    {
+        FakeConsoleDevice device = Start(s_multi, 31, [.. Enumerable.Range(0, 31).Select(i => ((uint)i, $"port-{i}"))]);
+        Assert.Equal(31, _machine.Found.ConsoleCount);
+        Assert.Equal(0, device.Dropped);
+        for (int i = 0; i < 31; i++)
+        {
+            Assert.NotNull(_machine.Found.FindConsole(Ascii($"port-{i}")));
+        }
+    }
+
+    [Fact]
+    public void PortsComeAndGo()
+    {
+        FakeConsoleDevice device = Start(s_multi, 8, (1, "one"));
+        device.Plug(3, "three");
+        _machine.Interrupts.Deliver();
+        Assert.Equal(2, _machine.Found.ConsoleCount);
+        ConsolePort port = _machine.Found.FindConsole("three"u8)!;
+        port.Send("a"u8);
+        device.Unplug(3);
+        _machine.Interrupts.Deliver();
+        // Output to a port that is gone is dropped, however much.
+        for (int i = 0; i < 1000; i++)
+        {
+            Assert.Equal(10, port.Send("0123456789"u8));
+        }
+
+        device.Plug(3, "drei");
+        _machine.Interrupts.Deliver();
+        Assert.Equal(2, _machine.Found.ConsoleCount);
+        Assert.Same(port, _machine.Found.FindConsole("drei"u8));
+        port.Send("b"u8);
+        Assert.Equal("ab", device.Output[3].ToString());
+        RecordingConsoleClient client = new();
+        port.Client = client;
+        Assert.True(device.Type(3, "still works"));
+        _machine.Interrupts.Deliver();
+        Assert.Equal("still works", client.Text.ToString());
+    }
+
+    [Fact]
+    public void NonsenseOnTheControlQueueIsIgnored()
+    {
+        FakeConsoleDevice device = Start(s_multi, 4, (1, "one"));
+        int lines = _machine.LogText.Lines;
+        device.SendControl(4, 1, 1, "");
+        device.SendControl(uint.MaxValue, 1, 1, "");
+        device.SendControl(1, 99, 1, "");
+        device.SendControl(1, 7, 1, new string('n', 100));
+        Assert.True(device.Queues[2].TryPop(out FakeChain? chain));
+        device.Complete(2, chain!, 3);
+        Assert.True(device.Queues[2].TryPop(out chain));
+        device.Complete(2, chain!, 5000);
+        _machine.Interrupts.Deliver();
+        Assert.Equal(1, _machine.Found.ConsoleCount);
+        Assert.Equal(64, _machine.Found.Console(0).Name.Length);
+        Assert.InRange(_machine.LogText.Lines - lines, 4, 6);
+    }
+
+    [Fact]
+    public void AResetBringsPortsAndOutputBack()
+    {
+        FakeConsoleDevice device = Start(s_multi, 4, (0, ""), (1, "one"));
+        ConsolePort port = _machine.Found.FindConsole("one"u8)!;
+        RecordingConsoleClient client = new();
+        port.Client = client;
+        device.IsAutomatic = false;
+        port.Send("kept"u8);
+        device.IsAutomatic = true;
+        device.AskForReset();
+        _machine.Interrupts.Deliver();
+        Assert.Equal(2, _machine.Found.ConsoleCount);
+        Assert.Equal([0u, 1u], device.Open.Order());
+        Assert.Equal("kept", device.Output[1].ToString());
+        device.Type(1, "in");
+        _machine.Interrupts.Deliver();
+        Assert.Equal("in", client.Text.ToString());
+    }
+
+    [Fact]
+    public void ABrokenOutputRingIsRecoveredFromSend()
+    {
+        FakeConsoleDevice device = Start(s_single, 0);
+        ConsolePort port = _machine.Found.Console(0);
+        device.IsAutomatic = false;
+        port.Send("first"u8);
+        device.Queues[1].PushRaw(77, 0);
+        port.Send(" second"u8);
+        device.IsAutomatic = true;
+        _machine.Interrupts.Deliver();
+        Assert.Equal(2, device.Resets);
+        Assert.Equal("first second", device.Output[0].ToString());
+    }
+
+    [Fact]
+    public void WrongInputLengthsAreIgnored()
+    {
+        FakeConsoleDevice device = Start(s_single, 0);
+        RecordingConsoleClient client = new();
+        _machine.Found.Console(0).Client = client;
+        Assert.True(device.Queues[0].TryPop(out FakeChain? chain));
+        device.Complete(0, chain!, 257);
+        device.Type(0, "ok");
+        _machine.Interrupts.Deliver();
+        Assert.Equal("ok", client.Text.ToString());
+    }
+
+    [Property(MaxTest = 20)]
+    public void OutputKeepsItsOrderWhateverTheTiming(int seed)
+    {
+        FakeMachine machine = new();
+        Random random = new(seed);
+        FakeConsoleDevice device = new(machine, s_single, 0);
+        machine.Probe();
+        ConsolePort port = machine.Found.Console(0);
+        StringBuilder expected = new();
+        for (int i = 0; i < 500; i++)
+        {
+            device.IsAutomatic = random.Next(4) == 0;
+            byte[] bytes = new byte[random.Next(1, 400)];
+            Array.Fill(bytes, (byte)('a' + i % 26));
+            expected.Append(Encoding.ASCII.GetString(bytes, 0, port.Send(bytes)));
+            if (random.Next(3) == 0)
+            {
+                device.Process(1);
+                machine.Interrupts.Deliver();
+            }
+        }
+
+        device.IsAutomatic = true;
+        device.Process(1);
+        machine.Interrupts.Deliver();
+        Assert.Equal(expected.ToString(), device.Output[0].ToString());
+    }
+}
