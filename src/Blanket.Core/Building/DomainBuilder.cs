@@ -15,7 +15,7 @@ public static class DomainBuilder
     private const ulong DebugStatusDefault = 0xffff0ff0;
     private const ulong DebugControlDefault = 0x400;
 
-    /// <summary>Builds a domain that has no memory yet. After a failure the domain keeps what it got; destroying it returns that.</summary>
+    /// <summary>Builds a domain that has no memory yet; its vCPU 0 is initialised and down. After a failure the domain keeps what it got; destroying it returns that.</summary>
     /// <param name="domain">The domain, with its vCPU 0, its shared_info and its limit of memory.</param>
     /// <param name="request">What to build it from.</param>
     /// <param name="result">What others have to know about it.</param>
@@ -119,7 +119,7 @@ public static class DomainBuilder
 
         VcpuGuestContext context = default;
         ulong stackTop = AddressOf(layout, layout.StackPfn + 1);
-        context.Flags = VcpuGuestContext.InKernel | VcpuGuestContext.Online;
+        context.Flags = VcpuGuestContext.InKernel;
         context.Registers.Rip = result.Entry;
         context.Registers.Rsp = stackTop;
         context.Registers.Rsi = result.StartInfoAddress;

@@ -2,8 +2,8 @@ using System;
 using System.Buffers.Binary;
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
-using Blanket.Core.Memory;
 using Blanket.Core.Processor;
+using Blanket.Core.Scheduling;
 using Blanket.Machine;
 
 namespace Blanket.Core.Building;
@@ -38,11 +38,12 @@ public static class VcpuContext
     private const int AreaHeaderEnd = 576;
 
     /// <summary>
-    /// Checks a context and installs it in a vCPU that has not run yet. The caller holds whatever keeps two of these apart.
+    /// Checks a context and installs it in a vCPU that has not run yet, which is initialised then, and goes up if its flags say so.
     /// </summary>
     /// <returns>
-    /// 0; -EINVAL for an address, table or page-table root that a guest may not have, and errors of taking the GDT and the
-    /// roots; <see cref="Hypercalls.HypercallArguments.Restart"/> when validating a root was interrupted: call again.
+    /// 0; -EEXIST when it is initialised already; -EINVAL for an address, table or page-table root that a guest may not have, and errors
+    /// of taking the GDT and the roots; <see cref="Hypercalls.HypercallArguments.Restart"/> when validating a root was
+    /// interrupted: call again.
     /// </returns>
     public static long TryInstall(Vcpu vcpu, in VcpuGuestContext context)
     {
@@ -51,6 +52,20 @@ public static class VcpuContext
             return -Errno.EINVAL;
         }
 
+        // From the check to the flag: what is taken for a vCPU must not be exchanged once it can run.
+        vcpu.Domain.ContextLock.Acquire();
+        long result = vcpu.Schedule.IsInitialised ? -Errno.EEXIST : Install(vcpu, context);
+        vcpu.Domain.ContextLock.Release();
+        if (result == 0 && (context.Flags & VcpuGuestContext.Online) != 0)
+        {
+            Scheduler.SetDown(vcpu, false);
+        }
+
+        return result;
+    }
+
+    private static long Install(Vcpu vcpu, in VcpuGuestContext context)
+    {
         if (vcpu.Id == 0)
         {
             InstallAssists(vcpu.Domain, context.VmAssist);
@@ -66,6 +81,7 @@ public static class VcpuContext
         InstallEntryPoints(ref vcpu.State, context);
         InstallVectorState(vcpu, context);
         InstallControl(vcpu, context);
+        vcpu.Schedule.IsInitialised = true;
         return 0;
     }
 

@@ -191,7 +191,8 @@ public static class MsrPolicy
 
     private static ulong GuestEfer() => Cpu.ReadMsr(Msr.Efer) & VisibleEfer;
 
-    private static bool HasTscAux => CpuidPolicy.Has(CpuFeature.Rdtscp) || CpuidPolicy.Has(CpuFeature.Rdpid);
+    /// <summary>Whether guests have MSR_TSC_AUX.</summary>
+    internal static bool HasTscAux => CpuidPolicy.Has(CpuFeature.Rdtscp) || CpuidPolicy.Has(CpuFeature.Rdpid);
 
     private static bool TryReadMiscEnable(out ulong value)
     {
@@ -212,7 +213,7 @@ public static class MsrPolicy
         }
 
         vcpu.TscAux = (uint)value;
-        Cpu.WriteMsr(Msr.TscAux, value);
+        ProcessorSwitch.SetTscAux((uint)value);
         return true;
     }
 

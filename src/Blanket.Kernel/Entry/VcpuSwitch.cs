@@ -1,5 +1,6 @@
 using Blanket.Core.Domains;
 using Blanket.Core.Memory;
+using Blanket.Core.Processor;
 using Blanket.Core.Scheduling;
 using Blanket.Core.Traps;
 using Blanket.Kernel.Platform;
@@ -71,6 +72,7 @@ internal static unsafe class VcpuSwitch
     private static void Load(Vcpu next, CpuBlock* block)
     {
         TlbFlush.EnterVcpu(next);
+        ProcessorSwitch.Load(next);
         Core.Memory.DescriptorWindow.Current!.ReloadGdt(next);
         Core.Memory.DescriptorWindow.Current.ReloadLdt(next);
         if (!GuestSwitch.Load(ref next.State))

@@ -27,7 +27,7 @@ public static class CpuFeatures
 
     private static uint s_features;
 
-    /// <summary>XSAVE components that the CPU has (XCR0 bits); 0 without XSAVE.</summary>
+    /// <summary>XSAVE components that the CPU has and guests may use (XCR0 bits); 0 without XSAVE.</summary>
     public static ulong ExtendedComponents { get; private set; }
 
     /// <summary>Bytes of an XSAVE area with all components that the CPU has; 512 (FXSAVE) without XSAVE.</summary>
@@ -111,6 +111,9 @@ public static class CpuFeatures
     {
         const uint XsaveLeaf = 0xd;
         const uint LegacyAreaSize = 512;
+
+        // x87, SSE, AVX and AVX-512: what guests are offered (Blanket.Core, ExtendedState) and what VcpuState has room for.
+        const ulong GuestComponents = 0xe7;
         ExtendedComponents = 0;
         ExtendedStateSize = LegacyAreaSize;
         if (!Has(CpuFeature.Xsave) || maximum < XsaveLeaf)
@@ -119,7 +122,7 @@ public static class CpuFeatures
         }
 
         Cpu.Cpuid(XsaveLeaf, 0, out uint low, out _, out uint size, out uint high);
-        ExtendedComponents = low | ((ulong)high << 32);
+        ExtendedComponents = (low | ((ulong)high << 32)) & GuestComponents;
         ExtendedStateSize = System.Math.Max(size, LegacyAreaSize);
         Cpu.Cpuid(XsaveLeaf, 1, out uint variants, out _, out _, out _);
         Add(CpuFeature.XsaveOptimized, variants, 0);

@@ -78,7 +78,7 @@ public class DomainBuilderTests
         guest.Destroy();
     }
 
-    [Property(MaxTest = 30)]
+    [Property(MaxTest = 10)]
     public void EveryLayoutIsConsistent(byte kernelPages, byte ramdiskPages, ushort extra, bool apart, bool unmapped)
     {
         KernelImage image = KernelImage.Linux(Bytes(100, 5), (kernelPages + 2UL) * 4096);
