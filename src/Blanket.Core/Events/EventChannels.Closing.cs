@@ -57,14 +57,8 @@ public sealed partial class EventChannels
 
     private int CloseInterdomain(uint port, PortBinding binding)
     {
-        // A connected domain cannot vanish from the table: its teardown closes the connection first.
-        Domain? peer = FrameOwners.Find(binding.RemoteDomain);
-        EventChannels? remote = peer?.Events;
-        if (remote == null)
-        {
-            return -Errno.EINVAL;
-        }
-
+        // A connected domain does not vanish: its teardown closes the connection first.
+        EventChannels remote = FrameOwners.Find(binding.RemoteDomain)?.Events ?? this;
         AcquireTwo(this, remote);
 
         // Not connected as before: somebody closed it meanwhile, as if it had never been open.
@@ -72,8 +66,11 @@ public sealed partial class EventChannels
         if (result == 0)
         {
             Free(port);
-            remote._ports[binding.RemotePort].TryChange(
-                PortBinding.Interdomain(_domain.Id, port), PortBinding.Unbound(_domain.Id));
+            if (remote.IsKnown(binding.RemotePort))
+            {
+                remote._ports[binding.RemotePort].TryChange(
+                    PortBinding.Interdomain(_domain.Id, port), PortBinding.Unbound(_domain.Id));
+            }
         }
 
         ReleaseTwo(this, remote);

@@ -157,22 +157,19 @@ public static class ServiceChannels
         {
             Volatile.Write(ref record.Generation, unchecked(generation + 1));
             Volatile.Write(ref s_open, s_open - 1);
-        }
-
-        Domain? guest = closing ? s_guests![index] : null;
-        if (closing)
-        {
-            s_guests![index] = null;
             Volatile.Write(ref s_handlers![index], null);
+            Domain? guest = s_guests![index];
+            Volatile.Write(ref s_guests[index], null);
+
+            // Before anybody can use the record again.
+            if (guest?.Events != null)
+            {
+                guest.Events.Port(record.Port).TryChange(
+                    PortBinding.Interdomain(DomainId.Services, index), PortBinding.Unbound(DomainId.Services));
+            }
         }
 
         s_lock.Release();
-        if (guest?.Events != null)
-        {
-            guest.Events.Port(record.Port).TryChange(
-                PortBinding.Interdomain(DomainId.Services, index), PortBinding.Unbound(DomainId.Services));
-        }
-
         if (closing)
         {
             FreeIfIdle(index);
