@@ -372,7 +372,7 @@ public sealed class BlockTests
     [Property(MaxTest = 25)]
     public void EveryRequestEndsOnceInWhateverOrder(int seed)
     {
-        FakeMachine machine = new();
+        FakeMachine machine = new(512);
         Random random = new(seed);
         FakeVirtioOptions options = random.Next(4) switch
         {

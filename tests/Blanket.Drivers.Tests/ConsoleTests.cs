@@ -11,7 +11,7 @@ public sealed class ConsoleTests
     private static readonly FakeVirtioOptions s_single = new();
     private static readonly FakeVirtioOptions s_multi = new FakeVirtioOptions().With(FakeConsoleDevice.MultiPort);
 
-    private readonly FakeMachine _machine = new();
+    private readonly FakeMachine _machine = new(512);
 
     public static TheoryData<FakeVirtioOptions> Singles => new()
     {
@@ -232,7 +232,7 @@ public sealed class ConsoleTests
     [Property(MaxTest = 20)]
     public void OutputKeepsItsOrderWhateverTheTiming(int seed)
     {
-        FakeMachine machine = new();
+        FakeMachine machine = new(256);
         Random random = new(seed);
         FakeConsoleDevice device = new(machine, s_single, 0);
         machine.Probe();

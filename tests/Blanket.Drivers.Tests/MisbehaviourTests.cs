@@ -350,7 +350,7 @@ public sealed class MisbehaviourTests
     [Property(MaxTest = 60)]
     public void WhateverTheRingHoldsNothingIsLostOrReportedTwice(int seed)
     {
-        FakeMachine machine = new();
+        FakeMachine machine = new(512);
         Random random = new(seed);
         FakeBlockDevice device = new(machine, random.Next(3) == 0 ? s_legacy : s_modern);
         machine.Probe();

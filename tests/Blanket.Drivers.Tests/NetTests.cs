@@ -533,7 +533,7 @@ public sealed class NetTests
     [Property(MaxTest = 20)]
     public void TrafficBothWaysKeepsEveryBufferAndPacket(int seed)
     {
-        FakeMachine machine = new();
+        FakeMachine machine = new(512);
         Random random = new(seed);
         FakeVirtioOptions options = random.Next(3) switch
         {

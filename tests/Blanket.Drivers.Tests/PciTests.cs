@@ -10,7 +10,7 @@ namespace Blanket.Drivers.Tests;
 
 public sealed class PciTests
 {
-    private readonly FakeMachine _machine = new();
+    private readonly FakeMachine _machine = new(256);
 
     private FakePciFunction Add(int bus, int device, int function = 0, ushort vendor = 0x1234)
     {
@@ -211,7 +211,7 @@ public sealed class PciTests
     [Property(MaxTest = 100)]
     public void AssignedRangesNeverOverlap(int seed)
     {
-        FakeMachine machine = new();
+        FakeMachine machine = new(256);
         Random random = new(seed);
         machine.Bus.Windows.Memory = new PciWindow(0xe0000000, 0xe0000000 + (ulong)random.Next(1, 64) * 0x4000);
         List<FakePciFunction> functions = [];
@@ -330,10 +330,10 @@ public sealed class PciTests
         Assert.Null(Msix.Create(function, _machine.Mapper));
     }
 
-    [Property(MaxTest = 200)]
+    [Property(MaxTest = 100)]
     public void HostileConfigurationSpaceIsSurvived(int seed)
     {
-        FakeMachine machine = new();
+        FakeMachine machine = new(256);
         Random random = new(seed);
         for (int device = 0; device < 8; device++)
         {

@@ -9,14 +9,14 @@ namespace Blanket.Drivers.Tests.Fakes;
 /// <summary>A machine with fake memory, PCI, ports and interrupts.</summary>
 public sealed class FakeMachine
 {
-    private const int Frames = 4096;
     private int _nextDevice = 1;
     private ulong _nextMemory = 0xfe000000;
     private ushort _nextPort = 0xc000;
 
-    public FakeMachine()
+    /// <summary>A machine with so many frames of memory.</summary>
+    public FakeMachine(int frames = 2048)
     {
-        FrameTable.Simulate(Frames);
+        FrameTable.Simulate(frames);
         Log.Initialize(1 << 16);
         LogText = new TextSink();
         Log.AddSink(LogText);
