@@ -100,7 +100,8 @@ public static unsafe class CpuSetup
     /// <summary>Loads everything on the CPU that runs this.</summary>
     /// <param name="block">Its block, at the end of its region.</param>
     /// <param name="extendedComponents">XCR0 for guests; 0 without XSAVE.</param>
-    public static void Load(CpuBlock* block, ulong extendedComponents)
+    /// <param name="allowSmap">False where SMAP must stay off: QEMU's TCG applies it to far returns in ring 3.</param>
+    public static void Load(CpuBlock* block, ulong extendedComponents, bool allowSmap)
     {
         int cpu = block->CpuNumber;
         byte* region = (byte*)block - AddressSpace.CpuBlockOffset;
@@ -124,7 +125,7 @@ public static unsafe class CpuSetup
         Cpu.LoadIdt(pointer);
         Cpu.LoadLdt(0);
         LoadSystemCallEntry(block);
-        LoadControlRegisters(extendedComponents);
+        LoadControlRegisters(extendedComponents, allowSmap);
     }
 
     private static void LoadSystemCallEntry(CpuBlock* block)
@@ -153,7 +154,7 @@ public static unsafe class CpuSetup
         Cpu.WriteMsr(Msr.Efer, Cpu.ReadMsr(Msr.Efer) | 1);
     }
 
-    private static void LoadControlRegisters(ulong extendedComponents)
+    private static void LoadControlRegisters(ulong extendedComponents, bool allowSmap)
     {
         const ulong Fsgsbase = 1 << 16, Osxsave = 1 << 18, Smep = 1 << 20, Smap = 1 << 21, Pge = 1 << 7, Tsd = 1 << 2;
         ulong cr4 = Cpu.ReadCr4() & ~(Tsd | Pge);
@@ -166,7 +167,7 @@ public static unsafe class CpuSetup
 
         cr4 |= (features & 1) != 0 ? Fsgsbase : 0;
         cr4 |= (features & (1 << 7)) != 0 ? Smep : 0;
-        if ((features & (1 << 20)) != 0)
+        if (allowSmap && (features & (1 << 20)) != 0)
         {
             PatchSmapSites();
             cr4 |= Smap;

@@ -137,6 +137,12 @@ public static class Math
 
     public static ulong Max(ulong a, ulong b) => a > b ? a : b;
 
+    public static int Clamp(int value, int minimum, int maximum) => value < minimum ? minimum : value > maximum ? maximum : value;
+
+    public static uint Clamp(uint value, uint minimum, uint maximum) => value < minimum ? minimum : value > maximum ? maximum : value;
+
+    public static ulong Clamp(ulong value, ulong minimum, ulong maximum) => value < minimum ? minimum : value > maximum ? maximum : value;
+
     /// <summary>The high 64 bits of the 128-bit product.</summary>
     public static ulong BigMul(ulong a, ulong b, out ulong low)
     {

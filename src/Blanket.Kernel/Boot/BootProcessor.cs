@@ -23,7 +23,7 @@ internal static unsafe class BootProcessor
         block->ApicId = CpuFeatures.CurrentApicId;
         tables.SetReservedFrame(0, globalTable);
         CpuSetup.BuildGlobalTable(globalTable, block);
-        CpuSetup.Load(block, CpuFeatures.ExtendedComponents);
+        CpuSetup.Load(block, CpuFeatures.ExtendedComponents, allowSmap: L0.Kind != L0Kind.Tcg);
         Processors.SetOnline(0);
     }
 }

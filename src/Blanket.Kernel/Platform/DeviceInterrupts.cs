@@ -24,9 +24,14 @@ public sealed class DeviceInterrupts : InterruptAllocator
     /// <inheritdoc/>
     public override bool TryAllocate(InterruptHandler handler, out MessageSignal signal)
     {
-        int cpu = _nextCpu;
-        _nextCpu = (_nextCpu + 1) % Processors.Count;
-        return TryAllocate(handler, cpu, out signal);
+        // In turn; the boot CPU is always online, so the search ends.
+        do
+        {
+            _nextCpu = (_nextCpu + 1) % Processors.Count;
+        }
+        while (!Processors.IsOnline(_nextCpu));
+
+        return TryAllocate(handler, _nextCpu, out signal);
     }
 
     /// <inheritdoc/>

@@ -59,10 +59,13 @@ public static class Processors
         }
     }
 
-    /// <summary>A CPU has come up; called on it.</summary>
+    /// <summary>A CPU has come up; called on it. Once is enough.</summary>
     internal static void SetOnline(int cpu)
     {
-        Interlocked.Increment(ref s_onlineCount);
-        Volatile.Write(ref s_online[cpu], true);
+        if (!IsOnline(cpu))
+        {
+            Interlocked.Increment(ref s_onlineCount);
+            Volatile.Write(ref s_online[cpu], true);
+        }
     }
 }
