@@ -69,3 +69,31 @@ public class SerialPortTests
         Assert.Empty(uart.Sent);
     }
 }
+
+public class DebugPortTests
+{
+    private sealed class FakePorts(byte readBack) : SimulatedPorts
+    {
+        internal List<byte> Sent { get; } = [];
+
+        public override byte Read8(ushort port) => port == 0xe9 ? readBack : (byte)0xff;
+
+        public override void Write8(ushort port, byte value)
+        {
+            Assert.Equal(0xe9, port);
+            Sent.Add(value);
+        }
+    }
+
+    [Fact]
+    public void BytesGoToThePortWhereItAnswers()
+    {
+        FakePorts ports = new(0xe9);
+        SimulatedPorts.Current = ports;
+        DebugPort.Create()!.Write("log"u8);
+        Assert.Equal("log", Encoding.ASCII.GetString([.. ports.Sent]));
+        SimulatedPorts.Current = new FakePorts(0xff);
+        Assert.Null(DebugPort.Create());
+        SimulatedPorts.Current = new SimulatedPorts();
+    }
+}

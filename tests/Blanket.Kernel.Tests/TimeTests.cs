@@ -52,7 +52,7 @@ public class TimeTests
     }
 
     private static byte[] ClockRegisters(byte hours, byte statusB) =>
-        [0x59, 0, 0x07, 0, hours, 0, 0, 0x29, 0x02, 0x24, 0x26, statusB, 0, 0, 0, 0, .. new byte[0x30], ];
+        [0x59, 0, 0x07, 0, hours, 0, 0, 0x29, 0x02, 0x24, 0x26, statusB, 0, 0, 0, 0, .. new byte[0x30]];
 
     private static ulong Seconds(DateTime time) => (ulong)(time - DateTime.UnixEpoch).TotalSeconds;
 
