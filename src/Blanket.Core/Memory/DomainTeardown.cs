@@ -23,6 +23,9 @@ internal struct TeardownProgress
 public static class DomainTeardown
 {
     private const int DoneStage = 4;
+
+    // The stage of level 2 does level 1 too.
+    private const int LastLevel = 2;
     private const ulong RecordsBetweenChecks = 1024;
 
     /// <summary>
@@ -126,13 +129,27 @@ public static class DomainTeardown
         bool complete = TryUnpin(domain, frame, ref info);
         if (complete && (Volatile.Read(ref info.Count) & ReferenceCount.Shared) == 0)
         {
-            ReferenceCount.TryPutAllocated(ref info);
             complete = TryForce(domain, frame, ref info, level);
+            if (!AwaitsLaterStage(Volatile.Read(ref info.Type), level))
+            {
+                ReferenceCount.TryPutAllocated(ref info);
+            }
         }
 
         ReferenceCount.Put(frame, ref info);
         return complete;
     }
+
+    /// <summary>
+    /// Whether a handler was abandoned while it worked on a table of a level whose stage is still to come. Nobody but the owner may have
+    /// a reference on it, so the owner keeps its own until then.
+    /// </summary>
+    private static bool AwaitsLaterStage(ulong type, int level) =>
+        FrameType.IsTable(type)
+        && (type & FrameType.CountMask) != 0
+        && (type & (FrameType.Validated | FrameType.Partial)) == 0
+        && FrameType.Level(type) < level
+        && level > LastLevel;
 
     private static bool TryUnpin(Domain domain, ulong frame, ref FrameInfo info)
     {
@@ -157,7 +174,7 @@ public static class DomainTeardown
     {
         ulong type = Volatile.Read(ref info.Type);
         int own = FrameType.Level(type);
-        bool ofStage = own == level || (level == 2 && own == 1);
+        bool ofStage = own == level || (level == LastLevel && own == 1);
         if (!ofStage || (type & FrameType.CountMask) == 0)
         {
             return true;
@@ -186,9 +203,14 @@ public static class DomainTeardown
         }
 
         TableProgress.Set(ref info, 0, false);
+        if (!wasValid)
+        {
+            // The count of the suspended or abandoned work; other counts are dropped by those who hold them.
+            Volatile.Write(ref info.Type, bare - 1);
+        }
+
         if (wasPartial)
         {
-            Volatile.Write(ref info.Type, bare - 1);
             ReferenceCount.Put(frame, ref info);
         }
 

@@ -58,7 +58,7 @@ public static class RootTable
         if (frame == old)
         {
             // Also how a call ends that was suspended while it dropped the former root.
-            Load(caller);
+            TlbFlush.LocalWithRoot(caller.State.KernelCr3);
             return 0;
         }
 
@@ -76,7 +76,7 @@ public static class RootTable
 
         caller.KernelRoot = frame;
         caller.State.KernelCr3 = frame << Cpu.PageShift;
-        Load(caller);
+        TlbFlush.LocalWithRoot(caller.State.KernelCr3);
         return old == 0 ? 0 : PendingTable.Drop(caller, caller.Domain, old, 0);
     }
 
@@ -149,10 +149,4 @@ public static class RootTable
 
     private static int GetRoot(Vcpu vcpu, ulong frame) =>
         PageTableReference.GetFrame(vcpu.Domain, frame, 4, vcpu, hasReference: false, keepsReference: false);
-
-    private static void Load(Vcpu caller)
-    {
-        Cpu.WriteCr3(caller.State.KernelCr3);
-        TlbFlush.Local();
-    }
 }

@@ -37,6 +37,9 @@ public static class TlbClock
     /// </summary>
     internal static void Stamp(ref FrameInfo info)
     {
+        // The entry that ends with this use must be seen by all page walks before the time is taken: a CPU that flushes in
+        // between could otherwise fill its TLB from the old entry and pass for clean.
+        Interlocked.MemoryBarrier();
         uint now = unchecked((uint)Now);
         info.ValidatedEntries = unchecked((ushort)now);
         info.PartialFlags = (ushort)(now >> 16);

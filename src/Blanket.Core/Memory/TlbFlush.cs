@@ -92,18 +92,35 @@ public static class TlbFlush
     public static void Local()
     {
         ulong time = TlbClock.Tick();
-        ulong cr4 = Cpu.ReadCr4();
-        if ((cr4 & Cr4GlobalPages) != 0)
-        {
-            Cpu.WriteCr4(cr4 & ~Cr4GlobalPages);
-            Cpu.WriteCr4(cr4);
-        }
-        else
+        if (!TryFlushGlobal())
         {
             Cpu.WriteCr3(Cpu.ReadCr3());
         }
 
         TlbClock.Flushed(Cpu.Number, time);
+    }
+
+    /// <summary>Loads another root table on this CPU and flushes its whole TLB.</summary>
+    internal static void LocalWithRoot(ulong cr3)
+    {
+        ulong time = TlbClock.Tick();
+        Cpu.WriteCr3(cr3);
+        _ = TryFlushGlobal();
+        TlbClock.Flushed(Cpu.Number, time);
+    }
+
+    /// <summary>Flushes everything by way of the global-page switch; false when it is off, so that loading CR3 suffices.</summary>
+    private static bool TryFlushGlobal()
+    {
+        ulong cr4 = Cpu.ReadCr4();
+        if ((cr4 & Cr4GlobalPages) == 0)
+        {
+            return false;
+        }
+
+        Cpu.WriteCr4(cr4 & ~Cr4GlobalPages);
+        Cpu.WriteCr4(cr4);
+        return true;
     }
 
     /// <summary>Flushes the translation of one linear address on this CPU; an address that is no guest's is ignored.</summary>

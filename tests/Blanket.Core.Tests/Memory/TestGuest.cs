@@ -102,6 +102,9 @@ internal sealed class TestGuest
     public long MmuUpdate(ulong pointer, ulong value, uint domains = DomainId.Self) =>
         MmuUpdate([new MmuUpdate { Pointer = pointer, Value = value }], domains);
 
+    public long MmuUpdateOnce(ulong pointer, ulong value) =>
+        MmuUpdate([new MmuUpdate { Pointer = pointer, Value = value }], maximumGoes: 1);
+
     public long MmuUpdate(ReadOnlySpan<MmuUpdate> requests, uint domains = DomainId.Self, ulong done = 0, int maximumGoes = 100_000)
     {
         Store(ArgumentBase, requests);
