@@ -45,4 +45,10 @@ public static class HypercallNumber
     public const uint XenpmuOp = 40;
     public const uint DmOp = 41;
     public const uint HypfsOp = 42;
+
+    /// <summary>__HYPERVISOR_arch_0, do_mca.</summary>
+    public const uint MachineCheck = 48;
+
+    /// <summary>__HYPERVISOR_arch_1, the continuation of a domctl.</summary>
+    public const uint PagingDomctlContinuation = 49;
 }

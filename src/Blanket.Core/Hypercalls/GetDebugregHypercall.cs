@@ -9,5 +9,5 @@ public static class GetDebugregHypercall
 {
     /// <summary>A1 register number.</summary>
     public static long Handle(Vcpu caller, ref HypercallArguments arguments) =>
-        DebugRegisters.TryGet(caller, (uint)arguments.A1, out ulong value) ? unchecked((long)value) : -Errno.EINVAL;
+        DebugRegisters.TryGet(caller, (uint)arguments.A1, out ulong value) ? unchecked((long)value) : -Errno.ENODEV;
 }

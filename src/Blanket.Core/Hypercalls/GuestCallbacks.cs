@@ -35,17 +35,13 @@ public static class GuestCallbacks
                 state.SyscallCallback = address;
                 state.SyscallMasksEvents = masks;
                 return 0;
-            case Callback.TypeSyscall32:
-                state.Syscall32Callback = address;
-                state.Syscall32MasksEvents = masks;
-                return 0;
-            case Callback.TypeSysenter:
-                state.SysenterCallback = address;
-                state.SysenterMasksEvents = masks;
-                return 0;
             case Callback.TypeNmi:
                 RegisterNmi(ref state, address);
                 return 0;
+            case Callback.TypeSyscall32:
+            case Callback.TypeSysenter:
+                // These instructions do not enter guests: the kernel sends its 32-bit programs by int 0x80 instead.
+                return -Errno.ENOSYS;
             default:
                 return -Errno.ENOSYS;
         }

@@ -58,8 +58,10 @@ public static class HypercallTable
             case HypercallNumber.Multicall: return MulticallHypercall.Handle(vcpu, ref arguments);
             case HypercallNumber.UpdateVaMapping: return UpdateVaMappingHypercall.Handle(vcpu, ref arguments);
             case HypercallNumber.SetTimerOp: return SetTimerHypercall.Handle(vcpu, ref arguments);
+            case HypercallNumber.EventChannelOpCompat: return EventChannelOpCompatHypercall.Handle(vcpu, ref arguments);
             case HypercallNumber.XenVersion: return XenVersionHypercall.Handle(vcpu, ref arguments);
             case HypercallNumber.ConsoleIo: return ConsoleIoHypercall.Handle(vcpu, ref arguments);
+            case HypercallNumber.PhysdevOpCompat: return PhysdevOpHypercall.HandleCompat(vcpu, ref arguments);
             case HypercallNumber.GrantTableOp: return GrantTableHypercall.Handle(vcpu, ref arguments);
             case HypercallNumber.VmAssist: return VmAssistHypercall.Handle(vcpu, ref arguments);
             case HypercallNumber.UpdateVaMappingOtherdomain: return UpdateVaMappingHypercall.HandleOtherDomain(vcpu, ref arguments);

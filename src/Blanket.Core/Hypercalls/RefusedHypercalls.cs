@@ -14,6 +14,8 @@ public static class RefusedHypercalls
         HypercallNumber.KexecOp => -Errno.EPERM,
         HypercallNumber.HypfsOp => -Errno.EPERM,
         HypercallNumber.DmOp => -Errno.EPERM,
+        HypercallNumber.MachineCheck => -Errno.EPERM,
+        HypercallNumber.PagingDomctlContinuation => -Errno.EPERM,
         HypercallNumber.XenpmuOp => -Errno.EOPNOTSUPP,
         HypercallNumber.ArgoOp => -Errno.EOPNOTSUPP,
         _ => -Errno.ENOSYS,

@@ -9,9 +9,10 @@ public static class SetCallbacksHypercall
     /// <summary>A1 event, A2 failsafe, A3 syscall callback.</summary>
     public static long Handle(Vcpu caller, ref HypercallArguments arguments)
     {
-        long first = GuestCallbacks.Register(caller, Callback.TypeEvent, arguments.A1, masksEvents: false);
-        long second = GuestCallbacks.Register(caller, Callback.TypeFailsafe, arguments.A2, masksEvents: false);
-        long third = GuestCallbacks.Register(caller, Callback.TypeSyscall, arguments.A3, masksEvents: false);
-        return first != 0 ? first : second != 0 ? second : third;
+        // An address that is not canonical is skipped; the call has no way to tell which one it was.
+        _ = GuestCallbacks.Register(caller, Callback.TypeEvent, arguments.A1, masksEvents: false);
+        _ = GuestCallbacks.Register(caller, Callback.TypeFailsafe, arguments.A2, masksEvents: false);
+        _ = GuestCallbacks.Register(caller, Callback.TypeSyscall, arguments.A3, masksEvents: false);
+        return 0;
     }
 }

@@ -30,10 +30,11 @@ public static class XenVersionHypercall
     private const int CompileDomainLength = 32;
     private const int CompileDateLength = 32;
 
-    /// <summary>What every 64-bit PV guest that is not a control domain is told.</summary>
-    private const uint Features = (1U << Feature.PaePgdirAbove4Gb) | (1U << Feature.MmuPtUpdatePreserveAd)
-        | (1U << Feature.HighmemAssist) | (1U << Feature.GrantMapAvailableBits) | (1U << Feature.MemoryOpVnodeSupported)
-        | (1U << Feature.NotDirectMapped);
+    /// <summary>
+    /// What every 64-bit PV guest that is not a control domain is told; whoever knows machine frame numbers counts as directly mapped.
+    /// </summary>
+    private const uint Features = (1U << Feature.MmuPtUpdatePreserveAd) | (1U << Feature.HighmemAssist)
+        | (1U << Feature.GrantMapAvailableBits) | (1U << Feature.MemoryOpVnodeSupported) | (1U << Feature.DirectMapped);
 
     private struct FeatureInfo
     {
@@ -61,14 +62,14 @@ public static class XenVersionHypercall
                 ulong start = AddressSpace.HypervisorStart;
                 return GuestMemory.TryWrite(argument, in start) ? 0 : -Errno.EFAULT;
             case GetFeatures:
-                return WriteFeatures(argument);
+                return WriteFeatures(caller, argument);
             case PageSizeQuery:
-                return Cpu.PageSize;
+                return argument != 0 ? -Errno.EINVAL : Cpu.PageSize;
             case GuestHandle:
                 return GuestMemory.TryWrite(argument, (ReadOnlySpan<byte>)caller.Domain.Uuid) ? 0 : -Errno.EFAULT;
             case CommandLine:
-                // As Xen's default policy does for guests that are not privileged.
-                return WriteText(argument, "<denied>"u8, CapabilitiesLength);
+                // As Xen's default policy does for guests that are not privileged: the text and its NUL, no more.
+                return GuestMemory.TryWrite(argument, "<denied>\0"u8) ? 0 : -Errno.EFAULT;
             case BuildId:
                 return -Errno.EPERM;
             default:
@@ -76,7 +77,7 @@ public static class XenVersionHypercall
         }
     }
 
-    private static long WriteFeatures(ulong argument)
+    private static long WriteFeatures(Vcpu caller, ulong argument)
     {
         if (!GuestMemory.TryRead(argument, out FeatureInfo info))
         {
@@ -88,7 +89,8 @@ public static class XenVersionHypercall
             return -Errno.EINVAL;
         }
 
-        info.Bits = Features;
+        info.Bits = Features
+            | (caller.Domain.HasVmAssist(MmuVmAssist.PaeExtendedCr3) ? 1U << Feature.PaePgdirAbove4Gb : 0);
         return GuestMemory.TryWrite(argument, in info) ? 0 : -Errno.EFAULT;
     }
 
