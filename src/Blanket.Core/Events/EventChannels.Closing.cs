@@ -1,8 +1,8 @@
 using System.Threading;
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
-using Blanket.Core.Memory;
 using Blanket.Core.Hypercalls;
+using Blanket.Core.Memory;
 
 namespace Blanket.Core.Events;
 

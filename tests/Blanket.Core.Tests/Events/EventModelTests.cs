@@ -13,7 +13,7 @@ namespace Blanket.Core.Tests.Events;
 /// </summary>
 public sealed class EventModelTests
 {
-    [Property(MaxTest = 60)]
+    [Property(MaxTest = 30)]
     public void EveryOperationDoesWhatTheModelSays(int seed) => new EventModelRun(seed).Run(400);
 
     [Fact]
