@@ -2,6 +2,8 @@ using System;
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.IO;
+using System.Runtime.InteropServices;
+using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Cli.Commands;
 using Blanket.Lab.Configuration;
@@ -41,9 +43,24 @@ internal static class Program
 
     private static async Task<int> InvokeAsync(ParseResult result, Report report)
     {
+        using CancellationTokenSource end = new();
+        bool isDebugger = result.CommandResult.Command.Name == DebugCommand.Name;
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal =>
+        {
+            signal.Cancel = true;
+            if (!isDebugger)
+            {
+                // With a debugger, Ctrl-C stops the hypervisor and not this process.
+                end.Cancel();
+            }
+        });
+        using PosixSignalRegistration termination = PosixSignalRegistration.Create(PosixSignal.SIGTERM, End);
+        using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, End);
         try
         {
-            return await result.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
+            // Signals are dealt with here: the library would end the process before the machine is cleaned up.
+            InvocationConfiguration configuration = new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+            return await result.InvokeAsync(configuration, end.Token).ConfigureAwait(false);
         }
         catch (InputException e)
         {
@@ -59,6 +76,12 @@ internal static class Program
         {
             report.Error("interrupted");
             return ExitStatus.Interrupted;
+        }
+
+        void End(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            end.Cancel();
         }
     }
 }

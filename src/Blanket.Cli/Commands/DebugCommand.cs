@@ -5,7 +5,6 @@ using System.Diagnostics;
 using System.IO;
 using System.Net;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Cli.Running;
@@ -17,12 +16,15 @@ namespace Blanket.Cli.Commands;
 /// <summary><c>debug</c>: a run that waits for gdb, and gdb on its first instruction.</summary>
 internal static class DebugCommand
 {
+    /// <summary>What the user types.</summary>
+    internal const string Name = "debug";
+
     private const string Debugger = "gdb";
 
     internal static Command Create(Report report)
     {
         RunOptions shared = new();
-        Command command = new("debug", "Run guests under gdb, with the symbols and C# lines of blanket.elf.");
+        Command command = new(Name, "Run guests under gdb, with the symbols and C# lines of blanket.elf.");
         shared.AddTo(command);
         command.SetAction((arguments, cancellation) => DebugAsync(shared.Read(arguments), report, cancellation));
         return command;
@@ -42,8 +44,6 @@ internal static class DebugCommand
         prepared.ListenForDebugger(port);
         report.Line($"consoles are written to {directory}");
 
-        // Ctrl-C is gdb's while it runs.
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => signal.Cancel = true);
         using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using HeadlessRun run = new(headless, report);
         Task<int> machine = run.RunAsync(prepared, end.Token);
