@@ -12,7 +12,7 @@ namespace Blanket.Backends.Tests;
 /// <summary>A simulated machine with xenstore, backends, and guests whose grants and ports can be watched.</summary>
 internal sealed class TestMachine
 {
-    private readonly Host _host = new();
+    private readonly SimulatedHost _host = new();
     private readonly XenStore _store;
     private readonly StoreClient _client;
 
@@ -24,7 +24,7 @@ internal sealed class TestMachine
         Assert.Equal(XenStoreError.None, _store.CreateClient(DomainId.Services, 64, out StoreClient? services));
         Assert.Equal(XenStoreError.None, _store.CreateClient(0, 64, out StoreClient? client));
         _client = client!;
-        Bus = new BackendBus(_host, services!, 16);
+        Bus = new BackendBus(_host, services!, 16, 1);
     }
 
     internal BackendBus Bus { get; }
@@ -39,10 +39,15 @@ internal sealed class TestMachine
 
     internal ulong WakeTime => _host.WakeTime;
 
-    internal TestGuest CreateGuest(ushort id)
+    internal BackendHost Host => _host;
+
+    internal TestGuest? LastGuest { get; private set; }
+
+    internal TestGuest CreateGuest(ushort id, int vcpus = 1)
     {
         Assert.Equal(XenStoreError.None, _store.CreateDomain(id, false));
-        return new TestGuest(this, new Domain(id, 1));
+        LastGuest = new TestGuest(this, new Domain(id, vcpus));
+        return LastGuest;
     }
 
     internal void ForgetGuest(TestGuest guest)
@@ -103,7 +108,7 @@ internal sealed class TestMachine
         return text.ToString().TrimEnd();
     }
 
-    private sealed class Host : BackendHost
+    private sealed class SimulatedHost : BackendHost
     {
         internal bool HasWork;
         internal ulong Time;

@@ -25,7 +25,8 @@ internal sealed class BlockRing : RingWorker
     private readonly VbdDevice _vbd;
     private readonly BlockDevice _device;
     private readonly int _queue;
-    private readonly RingAttachment _attachment;
+    private readonly RingPages _pages = new(BlockLimits.MaximumRingPages);
+    private readonly EventLink _events;
     private readonly SharedRing _ring = new(BlockLimits.MaximumRingPages);
     private readonly BlockSlot[] _slots = new BlockSlot[MaximumSlots];
     private readonly byte[] _freeSlots = new byte[MaximumSlots];
@@ -52,7 +53,7 @@ internal sealed class BlockRing : RingWorker
         _vbd = vbd;
         _device = device;
         _queue = queue;
-        _attachment = new RingAttachment(this, BlockLimits.MaximumRingPages);
+        _events = new EventLink(this);
     }
 
     /// <summary>Whether the frontend broke the rules of the ring.</summary>
@@ -68,29 +69,23 @@ internal sealed class BlockRing : RingWorker
     /// <returns>0 or a negative errno; nothing is held then.</returns>
     internal int Attach(ReadOnlySpan<uint> references, uint port, BlkifLayout layout, int sectorShift)
     {
-        int error = _attachment.Pin(Guest, references);
+        int error = _pages.Pin(Guest, references);
         if (error != 0)
         {
             return error;
         }
 
-        if (!_ring.TryAttach(_attachment.Frames, layout.EntrySize))
+        error = _ring.TryAttach(_pages.Frames, layout.EntrySize) ? _events.Bind(Guest, port) : -Abi.Xen.Errno.EINVAL;
+        if (error != 0)
         {
-            _attachment.Release();
-            return -Abi.Xen.Errno.EINVAL;
+            _pages.Release();
+            return error;
         }
 
         _layout = layout;
         _sectorShift = sectorShift;
-        ResetSlots();
-        error = _attachment.Bind(port);
-        if (error != 0)
-        {
-            _attachment.Release();
-            return error;
-        }
-
         _isBroken = false;
+        ResetSlots();
         Open();
         return 0;
     }
@@ -103,7 +98,8 @@ internal sealed class BlockRing : RingWorker
             return false;
         }
 
-        _attachment.Release();
+        _events.Close();
+        _pages.Release();
         _segments.Clear();
         return true;
     }
@@ -149,7 +145,7 @@ internal sealed class BlockRing : RingWorker
         KickDevice();
         if (mayTake && _ring.PublishResponses())
         {
-            _attachment.Notify();
+            _events.Notify();
         }
 
         if (Volatile.Read(ref _ended) != None)

@@ -14,7 +14,11 @@ public sealed class BackendBus
     /// <summary>No time at all: nothing has to be woken for.</summary>
     public const ulong Never = ulong.MaxValue;
 
+    /// <summary>Workers that one call runs before the rest waits for <see cref="Process"/>: workers can keep each other busy.</summary>
+    private const int RunsPerCall = 64;
+
     private readonly BackendDevice?[] _devices;
+    private readonly ReadyWorkers[] _ready;
     private readonly BackendHost _host;
     private SpinLock _lock;
     private int _signals;
@@ -23,8 +27,15 @@ public sealed class BackendBus
     /// <param name="host">The hypervisor around.</param>
     /// <param name="store">The backends' connection to xenstore, as the domain <see cref="Abi.Xen.DomainId.Services"/>.</param>
     /// <param name="maximumDevices">The most devices of all guests.</param>
-    public BackendBus(BackendHost host, StoreClient store, int maximumDevices)
+    /// <param name="cpus">CPUs of the machine.</param>
+    public BackendBus(BackendHost host, StoreClient store, int maximumDevices, int cpus)
     {
+        _ready = new ReadyWorkers[cpus];
+        for (int i = 0; i < cpus; i++)
+        {
+            _ready[i] = new ReadyWorkers();
+        }
+
         _host = host;
         Store = new BackendStore(host, store);
         _devices = new BackendDevice?[maximumDevices];
@@ -40,6 +51,15 @@ public sealed class BackendBus
     /// <summary>Does what waits to be done for any device.</summary>
     public void Process()
     {
+        ReadyWorkers ready = _ready[Cpu.Number];
+        if (ready.Running != null)
+        {
+            // The exit path stands at the bottom of the stack: the handler that ran it was abandoned.
+            ready.Running.Abandoned();
+            ready.Running = null;
+        }
+
+        RunReady(ready);
         if (Interlocked.Increment(ref _signals) != 1)
         {
             return;
@@ -65,6 +85,19 @@ public sealed class BackendBus
         if (Interlocked.Exchange(ref _signals, 0) != 1)
         {
             _host.WorkArrived();
+        }
+    }
+
+    /// <summary>
+    /// Has a worker do its work on this CPU before the outermost call on it returns. Workers do not run inside each other: the stack is small.
+    /// </summary>
+    internal void Run(SerialWorker worker)
+    {
+        ReadyWorkers ready = _ready[Cpu.Number];
+        ready.Add(worker);
+        if (ready.Running == null)
+        {
+            RunReady(ready);
         }
     }
 
@@ -102,5 +135,26 @@ public sealed class BackendBus
         }
 
         _lock.Release();
+    }
+
+    private void RunReady(ReadyWorkers ready)
+    {
+        for (int i = 0; i < RunsPerCall; i++)
+        {
+            SerialWorker? worker = ready.Take();
+            if (worker == null)
+            {
+                break;
+            }
+
+            ready.Running = worker;
+            worker.Work();
+            ready.Running = null;
+        }
+
+        if (!ready.IsEmpty)
+        {
+            _host.WorkArrived();
+        }
     }
 }

@@ -31,6 +31,14 @@ internal abstract class RingWorker : SerialWorker
         Kick();
     }
 
+    /// <inheritdoc/>
+    internal override void Abandoned()
+    {
+        // Its guest is crashed for it. What is in flight is still ended.
+        Volatile.Write(ref _isOpen, 0);
+        base.Abandoned();
+    }
+
     /// <summary>Starts on rings that are set up.</summary>
     private protected void Open()
     {

@@ -9,7 +9,7 @@ namespace Blanket.Backends;
 /// </summary>
 public abstract class SerialWorker
 {
-    /// <summary>Rounds that one call does before the rest waits for <see cref="BackendBus.Process"/>: guests on other CPUs must not keep this CPU here.</summary>
+    /// <summary>Rounds that one run does before the rest waits for <see cref="BackendBus.Process"/>: guests on other CPUs must not keep this CPU here.</summary>
     private const int MaximumRounds = 4;
 
     private readonly BackendBus _bus;
@@ -18,15 +18,15 @@ public abstract class SerialWorker
 
     private protected SerialWorker(BackendBus bus) => _bus = bus;
 
-    /// <summary>Whether the rest of the work waits for <see cref="Resume"/>.</summary>
-    internal bool IsDeferred => Volatile.Read(ref _isDeferred) != 0;
+    /// <summary>Next worker in the queue of a CPU.</summary>
+    internal SerialWorker? NextReady { get; set; }
 
-    /// <summary>Says that there is news: does the work now, unless another CPU is at it, which then sees the news.</summary>
+    /// <summary>Says that there is news. The work is done before the outermost call of this kind on this CPU returns, or by the CPU that is at it.</summary>
     internal void Kick()
     {
         if (Interlocked.Increment(ref _signals) == 1)
         {
-            Work();
+            _bus.Run(this);
         }
     }
 
@@ -35,14 +35,12 @@ public abstract class SerialWorker
     {
         if (Interlocked.Exchange(ref _isDeferred, 0) != 0)
         {
-            Work();
+            _bus.Run(this);
         }
     }
 
-    /// <summary>One bounded round of work; only ever on one CPU at a time. True when it is known that more can be done at once.</summary>
-    private protected abstract bool Round();
-
-    private void Work()
+    /// <summary>Does the work. Only for the bus, which calls it for a worker that was queued.</summary>
+    internal void Work()
     {
         for (int round = 0; round < MaximumRounds; round++)
         {
@@ -58,4 +56,14 @@ public abstract class SerialWorker
         Volatile.Write(ref _isDeferred, 1);
         _bus.RequestProcess();
     }
+
+    /// <summary>The handler that did the work was abandoned: others may work again.</summary>
+    internal virtual void Abandoned()
+    {
+        Volatile.Write(ref _signals, 0);
+        Kick();
+    }
+
+    /// <summary>One bounded round of work; only ever on one CPU at a time. True when it is known that more can be done at once.</summary>
+    private protected abstract bool Round();
 }

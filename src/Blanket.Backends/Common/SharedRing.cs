@@ -85,11 +85,14 @@ internal sealed class SharedRing
     }
 
     /// <summary>Asks for a notification of the next request, then tells whether one has come meanwhile (RING_FINAL_CHECK_FOR_REQUESTS).</summary>
-    internal bool ArmRequestEvent()
+    internal bool ArmRequestEvent() => ArmRequestEvent(1);
+
+    /// <summary>Asks for a notification when so many requests have not been taken, then tells whether there are as many already.</summary>
+    internal bool ArmRequestEvent(uint count)
     {
-        WriteIndex(SharedRingLayout.RequestEvent, unchecked(_requestConsumer + 1));
+        WriteIndex(SharedRingLayout.RequestEvent, unchecked(_requestConsumer + count));
         Interlocked.MemoryBarrier();
-        return ReadIndex(SharedRingLayout.RequestProducer) != _requestConsumer;
+        return unchecked(ReadIndex(SharedRingLayout.RequestProducer) - _requestConsumer) >= count;
     }
 
     private uint ReadIndex(int offset) => PhysicalMemory.Read<uint>((_frames[0] << Cpu.PageShift) + (uint)offset);

@@ -31,7 +31,8 @@ internal sealed class ConsoleRing : RingWorker
     private readonly BackendBus _bus;
     private readonly BackendDevice _device;
     private readonly ConsolePort? _port;
-    private readonly RingAttachment _attachment;
+    private readonly RingPages _pages = new(1);
+    private readonly EventLink _events;
     private readonly ByteQueue _history = new(HistorySize);
     private readonly ByteQueue _input = new(InputSize);
     private SpinLock _inputLock = new(LockClass.Backend);
@@ -49,7 +50,7 @@ internal sealed class ConsoleRing : RingWorker
         _bus = bus;
         _device = device;
         _port = port;
-        _attachment = new RingAttachment(this, 1);
+        _events = new EventLink(this);
         if (port != null)
         {
             port.Client = new PortClient(this);
@@ -73,18 +74,17 @@ internal sealed class ConsoleRing : RingWorker
     /// <returns>0 or a negative errno; nothing is held then.</returns>
     internal int Attach(Domain guest, uint reference, uint port)
     {
-        Span<uint> references = stackalloc uint[1];
-        references[0] = reference;
-        int error = _attachment.Pin(guest, references);
-        if (error == 0)
-        {
-            _base = _attachment.Frames[0] << Cpu.PageShift;
-            error = _attachment.Bind(port);
-        }
-
+        int error = _pages.Pin(guest, reference);
         if (error != 0)
         {
-            _attachment.Release();
+            return error;
+        }
+
+        _base = _pages.Frames[0] << Cpu.PageShift;
+        error = _events.Bind(guest, port);
+        if (error != 0)
+        {
+            _pages.Release();
             return error;
         }
 
@@ -100,7 +100,8 @@ internal sealed class ConsoleRing : RingWorker
             return false;
         }
 
-        _attachment.Release();
+        _events.Close();
+        _pages.Release();
         return true;
     }
 
@@ -128,7 +129,7 @@ internal sealed class ConsoleRing : RingWorker
         bool hasMore = MoveOutput(out bool tookOutput);
         if (IsOpen && (MoveInput() || tookOutput))
         {
-            _attachment.Notify();
+            _events.Notify();
         }
 
         return hasMore && IsOpen;

@@ -4,31 +4,24 @@ using Blanket.Machine;
 
 namespace Blanket.Backends;
 
-/// <summary>The pages and the event channel of one shared ring.</summary>
-internal sealed class RingAttachment : ServiceChannelHandler
+/// <summary>The granted pages of a shared ring, pinned while it is in use.</summary>
+internal sealed class RingPages
 {
-    private readonly SerialWorker _worker;
     private readonly PinnedGrant[] _pins;
     private readonly ulong[] _frames;
     private Domain? _guest;
-    private ServiceChannel? _channel;
     private int _count;
 
-    /// <summary>Connected to nothing.</summary>
-    /// <param name="worker">What events wake.</param>
-    /// <param name="maximumPages">The most pages of the ring.</param>
-    internal RingAttachment(SerialWorker worker, int maximumPages)
+    /// <summary>No pages.</summary>
+    /// <param name="maximum">The most pages of the ring.</param>
+    internal RingPages(int maximum)
     {
-        _worker = worker;
-        _pins = new PinnedGrant[maximumPages];
-        _frames = new ulong[maximumPages];
+        _pins = new PinnedGrant[maximum];
+        _frames = new ulong[maximum];
     }
 
     /// <summary>The pinned frames in the order of the ring.</summary>
     internal ReadOnlySpan<ulong> Frames => new(_frames, 0, _count);
-
-    /// <summary>Whether an event channel is bound.</summary>
-    internal bool IsBound => _channel != null;
 
     /// <summary>Pins the pages of a ring. On an error nothing is held.</summary>
     /// <returns>0 or a negative errno.</returns>
@@ -56,29 +49,13 @@ internal sealed class RingAttachment : ServiceChannelHandler
         return 0;
     }
 
-    /// <summary>Binds the guest's port.</summary>
+    /// <summary>Pins the only page of a ring.</summary>
     /// <returns>0 or a negative errno.</returns>
-    internal int Bind(uint port) =>
-        _guest == null ? -Abi.Xen.Errno.EINVAL : ServiceChannel.TryBind(_guest, port, this, out _channel);
+    internal int Pin(Domain guest, uint reference) => Pin(guest, new ReadOnlySpan<uint>(in reference));
 
-    /// <summary>Sends the guest an event.</summary>
-    internal void Notify()
-    {
-        if (_channel != null)
-        {
-            _channel.Notify();
-        }
-    }
-
-    /// <summary>Closes the channel and lets go of the pages.</summary>
+    /// <summary>Lets go of the pages.</summary>
     internal void Release()
     {
-        if (_channel != null)
-        {
-            _channel.Close();
-            _channel = null;
-        }
-
         for (int i = 0; i < _count; i++)
         {
             GrantPin.Unpin(_guest!, in _pins[i]);
@@ -86,7 +63,4 @@ internal sealed class RingAttachment : ServiceChannelHandler
 
         _count = 0;
     }
-
-    /// <inheritdoc/>
-    public override void Raised() => _worker.Kick();
 }

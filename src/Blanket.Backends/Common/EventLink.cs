@@ -1,0 +1,44 @@
+using Blanket.Core.Domains;
+
+namespace Blanket.Backends;
+
+/// <summary>An event channel of a guest and the workers that its events wake.</summary>
+internal sealed class EventLink : ServiceChannelHandler
+{
+    private readonly SerialWorker _worker;
+    private readonly SerialWorker? _second;
+    private ServiceChannel? _channel;
+
+    /// <summary>Bound to nothing.</summary>
+    /// <param name="worker">What events wake.</param>
+    /// <param name="second">What they wake too.</param>
+    internal EventLink(SerialWorker worker, SerialWorker? second = null)
+    {
+        _worker = worker;
+        _second = second;
+    }
+
+    /// <summary>Binds a port of a guest.</summary>
+    /// <returns>0 or a negative errno.</returns>
+    internal int Bind(Domain guest, uint port) => ServiceChannel.TryBind(guest, port, this, out _channel);
+
+    /// <summary>Sends the guest an event, if a port is bound.</summary>
+    internal void Notify() => _channel?.Notify();
+
+    /// <summary>Unbinds.</summary>
+    internal void Close()
+    {
+        _channel?.Close();
+        _channel = null;
+    }
+
+    /// <inheritdoc/>
+    public override void Raised()
+    {
+        _worker.Kick();
+        if (_second != null)
+        {
+            _second.Kick();
+        }
+    }
+}

@@ -1,0 +1,48 @@
+namespace Blanket.Backends;
+
+/// <summary>The workers that have to run on one CPU, first come first served. Only that CPU touches it.</summary>
+internal sealed class ReadyWorkers
+{
+    private SerialWorker? _first;
+    private SerialWorker? _last;
+
+    /// <summary>The worker that is at work on this CPU, below in the stack; null for none.</summary>
+    internal SerialWorker? Running { get; set; }
+
+    /// <summary>Whether no worker waits.</summary>
+    internal bool IsEmpty => _first == null;
+
+    /// <summary>Puts a worker at the end; it must not be in a queue.</summary>
+    internal void Add(SerialWorker worker)
+    {
+        worker.NextReady = null;
+        if (_last == null)
+        {
+            _first = worker;
+        }
+        else
+        {
+            _last.NextReady = worker;
+        }
+
+        _last = worker;
+    }
+
+    /// <summary>Takes the worker that has waited longest; null when none waits.</summary>
+    internal SerialWorker? Take()
+    {
+        SerialWorker? worker = _first;
+        if (worker != null)
+        {
+            _first = worker.NextReady;
+            if (_first == null)
+            {
+                _last = null;
+            }
+
+            worker.NextReady = null;
+        }
+
+        return worker;
+    }
+}

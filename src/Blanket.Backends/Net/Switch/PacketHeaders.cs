@@ -1,0 +1,178 @@
+using System;
+using System.Buffers.Binary;
+
+namespace Blanket.Backends;
+
+/// <summary>Where the headers of a packet are, as far as the private copy of its beginning shows them.</summary>
+internal struct PacketHeaders
+{
+    /// <summary>Bytes of an Ethernet header.</summary>
+    internal const int EthernetSize = 14;
+
+    /// <summary>IPPROTO_TCP.</summary>
+    internal const byte Tcp = 6;
+
+    /// <summary>IPPROTO_UDP.</summary>
+    internal const byte Udp = 17;
+
+    private const int EtherTypeIpv4 = 0x0800;
+    private const int EtherTypeIpv6 = 0x86dd;
+    private const int EtherTypeVlan = 0x8100;
+    private const int EtherTypeServiceVlan = 0x88a8;
+    private const int MaximumVlanTags = 2;
+    private const int MaximumIpv6Extensions = 8;
+    private const int TcpSize = 20;
+    private const int UdpSize = 8;
+
+    /// <summary>Offset of the IP header.</summary>
+    internal int Network;
+
+    /// <summary>Offset of the TCP or UDP header; 0 when there is none or it is not in the copy as a whole.</summary>
+    internal int Transport;
+
+    /// <summary>Offset of the payload behind the TCP or UDP header.</summary>
+    internal int Payload;
+
+    /// <summary><see cref="Tcp"/> or <see cref="Udp"/> where <see cref="Transport"/> is not 0.</summary>
+    internal byte Protocol;
+
+    internal bool IsIpv4;
+    internal bool IsIpv6;
+
+    /// <summary>Equal for all packets of a connection.</summary>
+    internal uint FlowHash;
+
+    /// <summary>Offset of the checksum field in the TCP or UDP header.</summary>
+    internal readonly int ChecksumOffset => Protocol == Tcp ? 16 : 6;
+
+    /// <summary>Reads the headers.</summary>
+    /// <param name="header">The beginning of the packet, a private copy; at least an Ethernet header.</param>
+    internal static PacketHeaders Parse(ReadOnlySpan<byte> header)
+    {
+        PacketHeaders result = default;
+        int offset = 12;
+        int type = BinaryPrimitives.ReadUInt16BigEndian(header.Slice(offset));
+        for (int tag = 0; tag < MaximumVlanTags && type is EtherTypeVlan or EtherTypeServiceVlan && header.Length >= offset + 6; tag++)
+        {
+            offset += 4;
+            type = BinaryPrimitives.ReadUInt16BigEndian(header.Slice(offset));
+        }
+
+        result.Network = offset + 2;
+        if (type == EtherTypeIpv4)
+        {
+            result.ReadIpv4(header);
+        }
+        else if (type == EtherTypeIpv6)
+        {
+            result.ReadIpv6(header);
+        }
+
+        result.FlowHash = result.Hash(header);
+        return result;
+    }
+
+    /// <summary>Sum of the pseudo-header of a TCP or UDP checksum (RFC 9293, 3.1; RFC 8200, 8.1), not complemented.</summary>
+    /// <param name="header">The headers.</param>
+    /// <param name="length">Bytes from the transport header on.</param>
+    internal readonly ushort PseudoHeaderSum(ReadOnlySpan<byte> header, uint length)
+    {
+        InternetChecksum sum = default;
+        sum.Add(IsIpv4 ? header.Slice(Network + 12, 8) : header.Slice(Network + 8, 32));
+        sum.AddWord(Protocol);
+        sum.AddWord(length & 0xffff);
+        sum.AddWord(length >> 16);
+        return sum.Fold();
+    }
+
+    private void ReadIpv4(ReadOnlySpan<byte> header)
+    {
+        ReadOnlySpan<byte> ip = header.Slice(Network);
+        if (ip.Length < 20 || ip[0] >> 4 != 4)
+        {
+            return;
+        }
+
+        int size = (ip[0] & 15) * 4;
+        IsIpv4 = size >= 20 && size <= ip.Length;
+        bool isFragment = (BinaryPrimitives.ReadUInt16BigEndian(ip.Slice(6)) & 0x3fff) != 0;
+        if (IsIpv4 && !isFragment)
+        {
+            ReadTransport(header, Network + size, ip[9]);
+        }
+    }
+
+    private void ReadIpv6(ReadOnlySpan<byte> header)
+    {
+        ReadOnlySpan<byte> ip = header.Slice(Network);
+        if (ip.Length < 40 || ip[0] >> 4 != 6)
+        {
+            return;
+        }
+
+        IsIpv6 = true;
+        byte next = ip[6];
+        int offset = Network + 40;
+        for (int i = 0; i < MaximumIpv6Extensions && IsExtension(next); i++)
+        {
+            if (offset + 8 > header.Length)
+            {
+                return;
+            }
+
+            next = header[offset];
+            offset += (header[offset + 1] + 1) * 8;
+        }
+
+        ReadTransport(header, offset, next);
+    }
+
+    /// <summary>Hop-by-hop options, routing, destination options: extension headers of equal form. A fragment header ends the walk.</summary>
+    private static bool IsExtension(byte protocol) => protocol is 0 or 43 or 60;
+
+    private void ReadTransport(ReadOnlySpan<byte> header, int offset, byte protocol)
+    {
+        if (protocol == Udp && offset + UdpSize <= header.Length)
+        {
+            SetTransport(offset, UdpSize, protocol);
+        }
+        else if (protocol == Tcp && offset + TcpSize <= header.Length)
+        {
+            int size = (header[offset + 12] >> 4) * 4;
+            if (size >= TcpSize && offset + size <= header.Length)
+            {
+                SetTransport(offset, size, protocol);
+            }
+        }
+    }
+
+    private void SetTransport(int offset, int size, byte protocol)
+    {
+        Transport = offset;
+        Payload = offset + size;
+        Protocol = protocol;
+    }
+
+    private readonly uint Hash(ReadOnlySpan<byte> header)
+    {
+        uint hash = 2166136261;
+        if (!IsIpv4 && !IsIpv6)
+        {
+            return Mix(hash, header.Slice(0, 12));
+        }
+
+        hash = Mix(hash, IsIpv4 ? header.Slice(Network + 12, 8) : header.Slice(Network + 8, 32));
+        return Transport == 0 ? hash : Mix(hash, header.Slice(Transport, 4));
+    }
+
+    /// <summary>FNV-1a.</summary>
+    private static uint Mix(uint hash, ReadOnlySpan<byte> bytes)
+    {
+        foreach (byte value in bytes)
+        {
+            hash = unchecked((hash ^ value) * 16777619);
+        }
+
+        return unchecked(hash ^ (hash >> 15));
+    }
+}

@@ -1,0 +1,526 @@
+using System;
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Threading;
+using Blanket.Abi.Xen.Io;
+using Blanket.Drivers;
+using Blanket.Machine;
+
+namespace Blanket.Backends;
+
+/// <summary>
+/// The transmit ring of a vif's queue. The beginning of a packet is copied, so that what is checked is what is sent; the rest goes on as the
+/// guest's own pages, pinned until the last receiver has let go of the packet.
+/// </summary>
+internal sealed class VifTransmit : RingWorker
+{
+    private const int None = -1;
+
+    /// <summary>Entries of a ring of one page.</summary>
+    private const int MaximumSlots = 256;
+
+    private readonly BackendBus _bus;
+    private readonly VifDevice _vif;
+    private readonly NetworkSwitch _switch;
+    private readonly RingPages _pages = new(1);
+    private readonly SharedRing _ring = new(1);
+    private readonly Origin _origin;
+    private readonly HeaderMemory _headers = new(NetLimits.Packets);
+    private readonly Packet[] _packets = new Packet[NetLimits.Packets];
+    private readonly int[] _firstSlot = new int[NetLimits.Packets];
+    private readonly TransmitSlot[] _slots = new TransmitSlot[MaximumSlots];
+    private EventLink? _events;
+    private RateLimiter _rate;
+    private TransmitPacket _taken;
+    private int _freePacket = None;
+    private int _freePackets;
+    private int _freeSlot = None;
+    private int _released = None;
+    private ulong _wakeTime = BackendBus.Never;
+    private bool _isBroken;
+
+    internal VifTransmit(BackendBus bus, VifDevice vif, NetworkSwitch owner)
+        : base(bus)
+    {
+        _bus = bus;
+        _vif = vif;
+        _switch = owner;
+        _origin = new Origin(this);
+    }
+
+    /// <summary>Whether the frontend broke the rules of the ring.</summary>
+    internal bool IsBroken => Volatile.Read(ref _isBroken);
+
+    /// <summary>When the rate limit lets packets through again; <see cref="BackendBus.Never"/> while none waits for it.</summary>
+    internal ulong WakeTime => Volatile.Read(ref _wakeTime);
+
+    /// <inheritdoc/>
+    private protected override bool IsIdle => _freePackets == NetLimits.Packets;
+
+    /// <summary>Takes memory for packets; false when it is out.</summary>
+    internal bool TryAllocate()
+    {
+        if (!_headers.TryAllocate())
+        {
+            return false;
+        }
+
+        for (int i = 0; i < NetLimits.Packets; i++)
+        {
+            _packets[i] = new Packet(_origin, i, _headers.Address(i), NetLimits.ToleratedSlots) { Next = _freePacket };
+            _freePacket = i;
+            _freePackets++;
+        }
+
+        for (int i = 0; i < MaximumSlots; i++)
+        {
+            _slots[i].Next = _freeSlot;
+            _freeSlot = i;
+        }
+
+        return true;
+    }
+
+    /// <summary>Gives the memory back; only while no packet is on its way.</summary>
+    internal void Free() => _headers.Free();
+
+    /// <summary>Starts on a frontend's ring.</summary>
+    /// <returns>0 or a negative errno; nothing is held then.</returns>
+    internal int Attach(uint reference, in RateLimiter rate)
+    {
+        int error = _pages.Pin(_vif.Domain, reference);
+        if (error == 0 && !_ring.TryAttach(_pages.Frames, Netif.TransmitEntrySize))
+        {
+            _pages.Release();
+            error = -Abi.Xen.Errno.EINVAL;
+        }
+
+        _rate = rate;
+        return error;
+    }
+
+    /// <summary>Begins to send.</summary>
+    internal void Start(EventLink events)
+    {
+        _events = events;
+        _isBroken = false;
+        _wakeTime = BackendBus.Never;
+        Open();
+    }
+
+    /// <summary>Lets go of the ring's page. False while packets are on their way.</summary>
+    internal bool TryFinishDetach()
+    {
+        if (!IsDrained)
+        {
+            return false;
+        }
+
+        _pages.Release();
+        return true;
+    }
+
+    /// <summary>Looks after packets that have come back, or may go on now.</summary>
+    internal void KickIfNeeded()
+    {
+        if (Volatile.Read(ref _released) != None || Volatile.Read(ref _wakeTime) <= _bus.Now)
+        {
+            Kick();
+        }
+    }
+
+    /// <inheritdoc/>
+    private protected override bool WorkOnRings()
+    {
+        FinishReleased();
+        bool mayTake = IsOpen && !_isBroken;
+        bool hasMore = mayTake && TakePackets();
+        _switch.EndBurst();
+        if (mayTake && _ring.PublishResponses())
+        {
+            _events!.Notify();
+        }
+
+        if (Volatile.Read(ref _released) != None)
+        {
+            return true;
+        }
+
+        // While packets or bytes are lacking no notification is wanted: what is waited for comes from elsewhere.
+        bool isStalled = _freePackets == 0 || _wakeTime != BackendBus.Never;
+        return hasMore || (mayTake && !_isBroken && !isStalled && _ring.ArmRequestEvent());
+    }
+
+    /// <inheritdoc/>
+    private protected override void Drained() => _vif.Notice();
+
+    /// <summary>Takes packets from the ring. True when the ring has to be looked at again.</summary>
+    private bool TakePackets()
+    {
+        Volatile.Write(ref _wakeTime, BackendBus.Never);
+        if (!_ring.TryCountRequests(out uint count))
+        {
+            Break();
+            return false;
+        }
+
+        while (count != 0 && _freePackets != 0)
+        {
+            if (!TryRead(count, ref _taken))
+            {
+                Break();
+                return false;
+            }
+
+            uint length = _taken.Requests[0].Size;
+            if (!_rate.TryTake(length, _bus.Now))
+            {
+                Volatile.Write(ref _wakeTime, _rate.NextRenewal);
+                _bus.RequestProcess();
+                return false;
+            }
+
+            uint slots = _taken.Total;
+            _ring.SkipRequests(slots);
+            count -= slots;
+            Send(in _taken);
+        }
+
+        return false;
+    }
+
+    private void Break()
+    {
+        Volatile.Write(ref _isBroken, true);
+        Log.Line("domain "u8).Decimal(_vif.Domain.Id).Text(" broke the transmit ring of vif "u8).Decimal(_vif.DeviceId).End();
+        _vif.Notice();
+    }
+
+    /// <summary>Copies the slots of the next packet. False when it is not there as a whole, or has more slots than anybody would use.</summary>
+    private bool TryRead(uint available, ref TransmitPacket packet)
+    {
+        packet.Count = 0;
+        packet.Extras = 0;
+        packet.HasBadExtra = false;
+        packet.Large = default;
+        bool hasMore = true;
+        while (hasMore)
+        {
+            if (packet.Total == available || packet.Count == NetLimits.ToleratedSlots)
+            {
+                return false;
+            }
+
+            NetifTransmitRequest request = default;
+            _ring.PeekRequest(packet.Total, MemoryMarshal.AsBytes(new Span<NetifTransmitRequest>(ref request)));
+            packet.Requests[packet.Count++] = request;
+            hasMore = (request.Flags & NetifTransmitFlags.MoreData) != 0;
+            if (packet.Count == 1 && (request.Flags & NetifTransmitFlags.ExtraInfo) != 0 && !TryReadExtras(available, ref packet))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private bool TryReadExtras(uint available, ref TransmitPacket packet)
+    {
+        NetifExtraInfo extra = default;
+        do
+        {
+            if (packet.Total == available)
+            {
+                return false;
+            }
+
+            _ring.PeekRequest(packet.Total, MemoryMarshal.AsBytes(new Span<NetifExtraInfo>(ref extra)));
+            packet.Extras++;
+            if (extra.Type == 0 || extra.Type >= Netif.ExtraMaximum)
+            {
+                packet.HasBadExtra = true;
+            }
+            else if (extra.Type == Netif.ExtraGso)
+            {
+                packet.Large = extra;
+            }
+        }
+        while ((extra.Flags & Netif.ExtraMore) != 0);
+
+        return true;
+    }
+
+    private void Send(in TransmitPacket taken)
+    {
+        for (int i = 0; i < taken.Extras; i++)
+        {
+            PutResponse(0, Netif.Null);
+        }
+
+        Packet packet = TakePacket();
+        if (!TryBuild(packet, in taken))
+        {
+            _vif.Port.Statistics.CountRejected();
+            Answer(packet.Index, in taken, Netif.Error);
+            ReturnPacket(packet.Index);
+            return;
+        }
+
+        if (packet.FragmentCount == 0)
+        {
+            // All of it was copied: the guest's pages are free already.
+            UnpinSlots(packet.Index, Netif.Okay);
+        }
+
+        if (!TrySetOffload(packet, in taken))
+        {
+            // As with a wire, a packet that nobody can make sense of is lost.
+            _vif.Port.Statistics.CountRejected();
+            packet.Release();
+            return;
+        }
+
+        _switch.Forward(_vif.Port, packet);
+    }
+
+    private Packet TakePacket()
+    {
+        Packet packet = _packets[_freePacket];
+        _freePacket = packet.Next;
+        _freePackets--;
+        _firstSlot[packet.Index] = None;
+        packet.Start();
+        return packet;
+    }
+
+    private void ReturnPacket(int index)
+    {
+        _packets[index].Next = _freePacket;
+        _freePacket = index;
+        _freePackets++;
+    }
+
+    /// <summary>Pins the packet's pages and copies its beginning. On false some are pinned, and none is answered.</summary>
+    private bool TryBuild(Packet packet, in TransmitPacket taken)
+    {
+        uint length = taken.Requests[0].Size;
+        if (taken.HasBadExtra || taken.Count > Netif.MinimumSlots || length < PacketHeaders.EthernetSize
+            || !TryFirstSize(in taken, out uint size))
+        {
+            return false;
+        }
+
+        packet.Length = length;
+        for (int i = 0; i < taken.Count; i++)
+        {
+            NetifTransmitRequest request = taken.Requests[i];
+            if (i != 0)
+            {
+                size = request.Size;
+            }
+
+            if (request.Offset + size > NetLimits.SlotSize || !TryPinSlot(packet.Index, in request, size, out ulong address)
+                || !TryAppend(packet, address, size))
+            {
+                return false;
+            }
+        }
+
+        packet.Headers = PacketHeaders.Parse(packet.Header);
+        return true;
+    }
+
+    /// <summary>The first slot names the packet's length; its own is what the others leave.</summary>
+    private static bool TryFirstSize(in TransmitPacket taken, out uint size)
+    {
+        size = taken.Requests[0].Size;
+        for (int i = 1; i < taken.Count; i++)
+        {
+            uint other = taken.Requests[i].Size;
+            if (other > size)
+            {
+                return false;
+            }
+
+            size -= other;
+        }
+
+        return true;
+    }
+
+    private bool TryPinSlot(int packet, in NetifTransmitRequest request, uint size, out ulong address)
+    {
+        address = 0;
+        if (GrantPin.TryPin(_vif.Domain, request.Reference, false, out PinnedGrant page) != 0)
+        {
+            return false;
+        }
+
+        int index = _freeSlot;
+        ref TransmitSlot slot = ref _slots[index];
+        _freeSlot = slot.Next;
+        slot.Next = _firstSlot[packet];
+        slot.Id = request.Id;
+        slot.Page = page;
+        _firstSlot[packet] = index;
+        address = (page.Frame << Cpu.PageShift) + request.Offset;
+        return page.Covers(request.Offset, size);
+    }
+
+    private static bool TryAppend(Packet packet, ulong address, uint length)
+    {
+        int copied = (int)Math.Min(length, (uint)(Packet.HeaderCapacity - packet.HeaderLength));
+        int start = packet.HeaderLength;
+        packet.HeaderLength += copied;
+        PhysicalMemory.Bytes(address, copied).CopyTo(packet.Header.Slice(start));
+        return packet.TryAppend(address + (uint)copied, length - (uint)copied);
+    }
+
+    /// <summary>Says what is left to be done with the packet. False when the headers do not show how.</summary>
+    private static bool TrySetOffload(Packet packet, in TransmitPacket taken)
+    {
+        NetifTransmitFlags flags = taken.Requests[0].Flags;
+        ref readonly PacketHeaders headers = ref packet.Headers;
+        packet.Offload.ChecksumIsValid = (flags & NetifTransmitFlags.DataValidated) != 0;
+        bool isLarge = taken.Large.Type == Netif.ExtraGso;
+        if (!isLarge && (flags & NetifTransmitFlags.ChecksumBlank) == 0)
+        {
+            return true;
+        }
+
+        if (headers.Transport == 0)
+        {
+            return false;
+        }
+
+        packet.Offload.NeedsChecksum = true;
+        packet.Offload.ChecksumStart = (ushort)headers.Transport;
+        packet.Offload.ChecksumOffset = (ushort)headers.ChecksumOffset;
+        return !isLarge || TrySetLarge(packet, in taken.Large, (flags & NetifTransmitFlags.ChecksumBlank) == 0);
+    }
+
+    private static bool TrySetLarge(Packet packet, in NetifExtraInfo info, bool needsPseudoHeader)
+    {
+        ref readonly PacketHeaders headers = ref packet.Headers;
+        SegmentationType type = info.GsoType switch
+        {
+            Netif.GsoTcpIpv4 when headers.IsIpv4 => SegmentationType.TcpIpv4,
+            Netif.GsoTcpIpv6 when headers.IsIpv6 => SegmentationType.TcpIpv6,
+            _ => SegmentationType.None,
+        };
+        if (type == SegmentationType.None || headers.Protocol != PacketHeaders.Tcp || info.GsoSize == 0)
+        {
+            return false;
+        }
+
+        Span<byte> tcp = packet.Header.Slice(headers.Transport);
+        if (needsPseudoHeader)
+        {
+            ushort sum = headers.PseudoHeaderSum(packet.Header, packet.Length - (uint)headers.Transport);
+            BinaryPrimitives.WriteUInt16BigEndian(tcp.Slice(16), sum);
+        }
+
+        if (packet.Length - (uint)headers.Payload <= info.GsoSize)
+        {
+            // One segment as it is.
+            return true;
+        }
+
+        packet.Offload.Segmentation = type;
+        packet.Offload.SegmentSize = info.GsoSize;
+        packet.Offload.HeaderLength = (ushort)headers.Payload;
+        packet.Offload.HasEcn = (tcp[13] & 0x80) != 0;
+        return true;
+    }
+
+    /// <summary>Lets go of what was pinned of a packet and answers all its slots with one status.</summary>
+    private void Answer(int packet, in TransmitPacket taken, short status)
+    {
+        FreeSlots(packet);
+        for (int i = 0; i < taken.Count; i++)
+        {
+            PutResponse(taken.Requests[i].Id, status);
+        }
+    }
+
+    private void FreeSlots(int packet)
+    {
+        int index = _firstSlot[packet];
+        _firstSlot[packet] = None;
+        while (index != None)
+        {
+            ref TransmitSlot slot = ref _slots[index];
+            int next = slot.Next;
+            GrantPin.Unpin(_vif.Domain, in slot.Page);
+            slot.Next = _freeSlot;
+            _freeSlot = index;
+            index = next;
+        }
+    }
+
+    /// <summary>Lets go of a packet's pages and answers their slots.</summary>
+    private void UnpinSlots(int packet, short status)
+    {
+        for (int index = _firstSlot[packet]; index != None; index = _slots[index].Next)
+        {
+            PutResponse(_slots[index].Id, status);
+        }
+
+        FreeSlots(packet);
+    }
+
+    private void PutResponse(ushort id, short status)
+    {
+        if (!IsOpen)
+        {
+            return;
+        }
+
+        NetifTransmitResponse response = new() { Id = id, Status = status };
+        _ring.PutResponse(MemoryMarshal.AsBytes(new Span<NetifTransmitResponse>(ref response)));
+    }
+
+    private void FinishReleased()
+    {
+        int index = Interlocked.Exchange(ref _released, None);
+        while (index != None)
+        {
+            int next = _packets[index].Next;
+            UnpinSlots(index, Netif.Okay);
+            ReturnPacket(index);
+            index = next;
+        }
+    }
+
+    /// <summary>A page of a packet that is on its way.</summary>
+    private struct TransmitSlot
+    {
+        internal int Next;
+        internal ushort Id;
+        internal PinnedGrant Page;
+    }
+
+    /// <summary>Where the ring's packets come back to.</summary>
+    private sealed class Origin(VifTransmit ring) : PacketSource
+    {
+        internal override bool MayWait => true;
+
+        internal override void Released(Packet packet)
+        {
+            int head = Volatile.Read(ref ring._released);
+            while (true)
+            {
+                packet.Next = head;
+                int seen = Interlocked.CompareExchange(ref ring._released, packet.Index, head);
+                if (seen == head)
+                {
+                    break;
+                }
+
+                head = seen;
+            }
+
+            ring._switch.Touch(ring._vif.Port.Index);
+        }
+    }
+}
