@@ -50,6 +50,7 @@ internal static class GuestManager
             return false;
         }
 
+        Bridges.CreateAll(in bundle);
         s_guests = new Guest?[bundle.GuestCount];
         for (int i = 0; i < s_guests.Length; i++)
         {

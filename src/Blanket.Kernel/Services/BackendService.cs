@@ -19,6 +19,9 @@ internal sealed class BackendService : BackendHost
     {
     }
 
+    /// <summary>What backends and switches need of the hypervisor.</summary>
+    internal static BackendHost Host => s_instance!;
+
     /// <summary>All backends.</summary>
     internal static BackendBus Bus { get; private set; } = null!;
 
