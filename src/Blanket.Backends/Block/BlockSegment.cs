@@ -1,3 +1,5 @@
+using Blanket.Core.Grants;
+
 namespace Blanket.Backends;
 
 /// <summary>A piece of a guest's page that a request reads from or writes to; pinned for exactly the time of the request.</summary>

@@ -1,4 +1,5 @@
 using Blanket.Core.Domains;
+using Blanket.Core.Events;
 
 namespace Blanket.Backends;
 
@@ -7,7 +8,7 @@ internal sealed class EventLink : ServiceChannelHandler
 {
     private readonly SerialWorker _worker;
     private readonly SerialWorker? _second;
-    private ServiceChannel? _channel;
+    private ServiceChannel _channel;
 
     /// <summary>Bound to nothing.</summary>
     /// <param name="worker">What events wake.</param>
@@ -20,16 +21,16 @@ internal sealed class EventLink : ServiceChannelHandler
 
     /// <summary>Binds a port of a guest.</summary>
     /// <returns>0 or a negative errno.</returns>
-    internal int Bind(Domain guest, uint port) => ServiceChannel.TryBind(guest, port, this, out _channel);
+    internal int Bind(Domain guest, uint port) => ServiceChannels.TryBind(guest, port, this, out _channel);
 
     /// <summary>Sends the guest an event, if a port is bound.</summary>
-    internal void Notify() => _channel?.Notify();
+    internal void Notify() => _channel.Notify();
 
     /// <summary>Unbinds.</summary>
     internal void Close()
     {
-        _channel?.Close();
-        _channel = null;
+        _channel.Close();
+        _channel = default;
     }
 
     /// <inheritdoc/>

@@ -1,5 +1,6 @@
 using System;
 using Blanket.Core.Domains;
+using Blanket.Core.Grants;
 using Blanket.Machine;
 
 namespace Blanket.Backends;

@@ -2,6 +2,7 @@ using System;
 using System.Runtime.InteropServices;
 using System.Threading;
 using Blanket.Abi.Xen.Io;
+using Blanket.Core.Grants;
 using Blanket.Drivers;
 using Blanket.Machine;
 

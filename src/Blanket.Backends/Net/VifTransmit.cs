@@ -3,6 +3,7 @@ using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Threading;
 using Blanket.Abi.Xen.Io;
+using Blanket.Core.Grants;
 using Blanket.Drivers;
 using Blanket.Machine;
 
