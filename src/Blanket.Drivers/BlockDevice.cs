@@ -86,7 +86,10 @@ public struct BlockGeometry
     public uint MaximumWriteZeroesSectors;
 }
 
-/// <summary>Who uses a block device. Called on the CPU that takes the device's interrupt, with the device's queue lock not held.</summary>
+/// <summary>
+/// Who uses a block device. Called with the device's locks not held, as a rule on the CPU that takes the queue's interrupt; after an
+/// error also on other CPUs, at the same time.
+/// </summary>
 public abstract class BlockClient
 {
     /// <summary>A request ended; its memory is no longer the device's.</summary>

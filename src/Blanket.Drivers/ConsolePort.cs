@@ -2,7 +2,7 @@ using System;
 
 namespace Blanket.Drivers;
 
-/// <summary>Who reads a console port.</summary>
+/// <summary>Who reads a console port. Called with the port's locks not held.</summary>
 public abstract class ConsoleClient
 {
     /// <summary>Bytes typed on the other side.</summary>
@@ -18,10 +18,13 @@ public abstract class ConsolePort
     /// <summary>The one reader.</summary>
     public ConsoleClient? Client;
 
-    /// <summary>Port name given by L0; empty for the unnamed main console.</summary>
+    /// <summary>Port name given by L0; empty for the unnamed main console, and until L0 has told it.</summary>
     public abstract ReadOnlySpan<byte> Name { get; }
 
-    /// <summary>Copies and sends as many bytes as there is room for.</summary>
+    /// <summary>
+    /// Copies and sends as many bytes as there is room for. May be called with any lock held, the log's included
+    /// (<see cref="Blanket.Machine.LockClass.ConsoleOutput"/>).
+    /// </summary>
     /// <returns>Bytes taken; the rest is for after <see cref="ConsoleClient.RoomAvailable"/>.</returns>
     public abstract int Send(ReadOnlySpan<byte> bytes);
 }

@@ -33,7 +33,10 @@ public struct PacketOffload
     public ushort SegmentSize;
 }
 
-/// <summary>Who uses a network device.</summary>
+/// <summary>
+/// Who uses a network device. Called with the device's locks not held, as a rule on the CPU that takes the queue's interrupt; after an
+/// error also on other CPUs, at the same time.
+/// </summary>
 public abstract class NetworkClient
 {
     /// <summary>A packet was received into buffers that were supplied; they are the client's again.</summary>
@@ -53,7 +56,7 @@ public abstract class NetworkClient
     /// <summary>All packets and completions of one interrupt have been reported.</summary>
     public abstract void InterruptEnd(int queue);
 
-    /// <summary>Packets that were refused for lack of room may be tried again.</summary>
+    /// <summary>Packets and receive buffers that were refused for lack of room may be tried again.</summary>
     public abstract void RoomAvailable(int queue);
 
     /// <summary>Link state or MTU changed.</summary>

@@ -369,6 +369,23 @@ public sealed class NetTests
     }
 
     [Fact]
+    public void BuffersThatWereRefusedDuringAResetAreAskedFor()
+    {
+        (FakeNetDevice device, NetworkDevice network, RecordingNetworkClient client) = Start(s_modern, buffers: 1);
+        client.Refills = false;
+        Assert.True(device.Inject(0, Packet(60)));
+        _machine.Interrupts.Deliver();
+        Assert.Equal(0, client.Outstanding);
+        int rooms = client.Rooms;
+        device.AskForReset();
+        _machine.Interrupts.Deliver();
+        Assert.Equal(rooms + 1, client.Rooms);
+        client.Fill(0, 1);
+        Assert.True(device.Inject(0, Packet(60)));
+        Assert.True(network.IsLinkUp);
+    }
+
+    [Fact]
     public void AFailedDeviceTakesPacketsAndLosesThem()
     {
         (FakeNetDevice device, NetworkDevice network, RecordingNetworkClient client) = Start(s_modern);
@@ -456,11 +473,12 @@ public sealed class NetTests
         DmaSegment[] packet = Place(Packet(100), 100);
         Assert.True(network.TrySend(0, packet, default, 1));
         Assert.False(network.TrySend(1, packet, default, 2));
+        int rooms = client.Rooms;
         device.IsControlSilent = false;
         device.Process(4);
         _machine.Interrupts.Deliver();
         Assert.Equal(2, device.Pairs);
-        Assert.Equal(1, client.Rooms);
+        Assert.Equal(rooms + 1, client.Rooms);
         Assert.True(network.TrySend(1, packet, default, 2));
         network.Kick(0);
         network.Kick(1);

@@ -282,6 +282,11 @@ internal sealed class VirtioNetDevice : VirtioDevice
 
         SendCommands();
         ServiceConfiguration();
+        for (int i = 0; i < GroupCount; i++)
+        {
+            // Buffers may have been refused meanwhile, and no packet would come that reminded of them.
+            Interface.Client?.RoomAvailable(i);
+        }
     }
 
     private void ReceivePackets(int group, NetReceiveQueue receive, NetworkClient? client, ref int budget)
