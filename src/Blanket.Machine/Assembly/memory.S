@@ -29,7 +29,21 @@ memmove:
     dec %edx
     jnz 7b
 6:  ret
-3:  rep movsb
+/* Words rather than bytes of a string instruction: software emulation (TCG) takes those one at a time. */
+3:  mov (%rsi), %r8
+    mov 8(%rsi), %r9
+    mov 16(%rsi), %r10
+    mov 24(%rsi), %r11
+    mov %r8, (%rdi)
+    mov %r9, 8(%rdi)
+    mov %r10, 16(%rdi)
+    mov %r11, 24(%rdi)
+    add $32, %rsi
+    add $32, %rdi
+    sub $32, %rcx
+    cmp $32, %rcx
+    jae 3b
+    rep movsb
     ret
 1:  lea -1(%rdi, %rdx), %rdi
     lea -1(%rsi, %rdx), %rsi
@@ -41,8 +55,24 @@ memmove:
     .globl memset
 memset:
     mov %rdi, %r8
-    mov %esi, %eax
-    mov %rdx, %rcx
+    movzbl %sil, %eax
+    mov $0x0101010101010101, %rcx
+    imul %rcx, %rax
+    cmp $64, %rdx
+    jb 2f
+1:  mov %rax, (%rdi)
+    mov %rax, 8(%rdi)
+    mov %rax, 16(%rdi)
+    mov %rax, 24(%rdi)
+    mov %rax, 32(%rdi)
+    mov %rax, 40(%rdi)
+    mov %rax, 48(%rdi)
+    mov %rax, 56(%rdi)
+    add $64, %rdi
+    sub $64, %rdx
+    cmp $64, %rdx
+    jae 1b
+2:  mov %edx, %ecx
     rep stosb
     mov %r8, %rax
     ret
