@@ -45,8 +45,6 @@ internal static unsafe class Main
             Cpu.Stop();
         }
 
-        // Before the final page tables: firmware's tables are outside memory that is usable.
-        AcpiInformation.Read(information.RootPointer);
         if (!Memory.Initialize(in information, CpuFeatures.Has(Platform.CpuFeature.HugePages), Cpu.MaximumCpus))
         {
             Panic.Stop("not enough memory"u8);
@@ -108,13 +106,16 @@ internal static unsafe class Main
     private static void StartDevices()
     {
         DeviceRegistry.Initialize();
-        VirtioDevices.Probe(CreatePciConfiguration(), new DeviceRegisterMapper(), new DeviceInterrupts(), DeviceRegistry.Found);
+        PciConfiguration? pci = PciHost.CreateConfiguration();
+        if (pci != null)
+        {
+            VirtioDevices.Probe(pci, new DeviceRegisterMapper(), new DeviceInterrupts(), DeviceRegistry.Found);
+        }
+
         ulong key = Cpu.ReadTsc();
         StoreService.Initialize(key, key * 0x9e3779b97f4a7c15);
         BackendService.Initialize();
     }
-
-    private static PciConfiguration CreatePciConfiguration() => new PciPortConfiguration();
 
     private static void StartGuests(in BootInformation information)
     {
