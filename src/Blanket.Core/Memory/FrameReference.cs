@@ -34,10 +34,6 @@ public static class FrameReference
         return false;
     }
 
-    /// <summary>Takes another reference on a frame that the caller has one on.</summary>
-    /// <returns>False when there are too many.</returns>
-    public static bool TryGetAgain(ulong frame) => ReferenceCount.TryGetAnyOwner(ref FrameTable.Of(frame));
-
     /// <summary>Drops what <see cref="TryGet"/> took.</summary>
     public static void Put(ulong frame)
     {

@@ -9,7 +9,7 @@ namespace Blanket.Core.Tests.Memory;
 /// <summary>Several vCPUs of one guest, and another guest that maps its frames, at the same time.</summary>
 public sealed class ConcurrencyTests
 {
-    private const int Operations = 4000;
+    private const int Operations = 2500;
 
     [Theory]
     [InlineData(1)]

@@ -122,6 +122,12 @@ public sealed class MmuUpdateTests
         Assert.Equal(FrameType.Writable, TestGuest.TypeOf(foreign));
         _machine.Audit();
 
+        // A type change would flush the owner's CPUs only, so the mapper's are flushed when the mapping goes.
+        _guest.Domain.DirtyCpus.Add(7);
+        Assert.Equal(0, _guest.MmuUpdate(L1(1), 0));
+        Assert.Equal(new CpuSet { Low = 1 << 7 }, Assert.Single(_machine.Remote.Flushes));
+        Assert.Equal(0, _guest.MmuUpdate(L1(1), TestGuest.Entry(foreign, TestGuest.WritableFlags), 2));
+
         // The owner dies; the frame stays until it is unmapped.
         _machine.Destroy(_other.Domain);
         Assert.Equal(1UL, _other.Domain.FrameCount);

@@ -13,7 +13,7 @@ public sealed class PageTypeTests
 
     public PageTypeTests()
     {
-        _guest = new TestGuest(_machine, 1, 32);
+        _guest = new TestGuest(_machine, 1, 32, 2);
         _guest.BuildTree(_guest.Frames[4]);
     }
 
@@ -228,6 +228,41 @@ public sealed class PageTypeTests
         Assert.Equal(FrameType.L4Table | 1, TestGuest.TypeOf(F(0)) | TestGuest.TypeCount(F(0)));
         Assert.Equal(0, _guest.Unpin(F(5)));
         Assert.Equal(0UL, TestGuest.TypeCount(F(0)));
+        _machine.Audit();
+    }
+
+    [Fact]
+    public void ALinearEntryWhoseUndoWasSuspendedCanBecomeWholeAgain()
+    {
+        // F(6), kept only by the linear entry of F(5), has tables below it, so that its undo can be suspended.
+        TestGuest.Set(F(6), 0, TestGuest.Entry(F(1), TestGuest.WritableFlags));
+        for (int i = 1; i < 5; i++)
+        {
+            TestGuest.Set(F(6), i, TestGuest.Entry(F(16 + i), TestGuest.WritableFlags));
+        }
+
+        Assert.Equal(0, _guest.Pin(F(6), 4));
+        TestGuest.Set(F(5), 1, TestGuest.Entry(F(6), TestGuest.Flags));
+        Assert.Equal(0, _guest.Pin(F(5), 4));
+        Assert.Equal(0, _guest.Unpin(F(6)));
+        _guest.Preempted = () => true;
+        Assert.Equal(-Errno.ERESTART, _guest.Extended(MmuExtendedCommand.UnpinTable, F(5), maximumGoes: 1));
+        Assert.NotEqual(0UL, FrameTable.Of(F(5)).Type & FrameType.Partial);
+        Assert.NotEqual(0UL, FrameTable.Of(F(6)).Type & FrameType.Partial);
+        _machine.Audit();
+
+        // Another vCPU wants both again.
+        _guest.Preempted = null;
+        _guest.Use(1);
+        Assert.Equal(0, _guest.Pin(F(6), 4));
+        _machine.Audit();
+        Assert.Equal(0, _guest.Pin(F(5), 4));
+        Assert.Equal(2UL, TestGuest.TypeCount(F(6)));
+        _machine.Audit();
+
+        _guest.Use(0);
+        Assert.Equal(0, _guest.Extended(MmuExtendedCommand.TlbFlushLocal));
+        Assert.Equal(0UL, _guest.Vcpu.PendingTableFrame);
         _machine.Audit();
     }
 

@@ -15,7 +15,7 @@ public sealed class RandomOperationTests
 {
     private const int Operations = 250;
 
-    [Property(MaxTest = 60)]
+    [Property(MaxTest = 40)]
     public void CountsAreExactAfterEveryOperation(int seed) => new RandomRun(seed).Run(Operations);
 }
 
