@@ -126,7 +126,8 @@ internal static class GuestManager
         if (GuestBuilder.Start(guest))
         {
             guest.State = GuestState.Running;
-            Log.Line("event guest-start name="u8).Text(guest.Name).Text(" domid="u8).Decimal(guest.Domain!.Id).End();
+            Log.Line("event guest-start name="u8).Text(guest.Name).Text(" domid="u8).Decimal(guest.Domain!.Id)
+                .Text(" at_us="u8).Decimal(SystemTime.Now / 1000).End();
         }
         else
         {

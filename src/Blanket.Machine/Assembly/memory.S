@@ -53,26 +53,16 @@ memmove:
     ret
 
     .globl memset
-memset:
+memset:                             /* by words: what is cleared is mostly whole frames */
     mov %rdi, %r8
     movzbl %sil, %eax
-    mov $0x0101010101010101, %rcx
+    movabs $0x0101010101010101, %rcx
     imul %rcx, %rax
-    cmp $64, %rdx
-    jb 2f
-1:  mov %rax, (%rdi)
-    mov %rax, 8(%rdi)
-    mov %rax, 16(%rdi)
-    mov %rax, 24(%rdi)
-    mov %rax, 32(%rdi)
-    mov %rax, 40(%rdi)
-    mov %rax, 48(%rdi)
-    mov %rax, 56(%rdi)
-    add $64, %rdi
-    sub $64, %rdx
-    cmp $64, %rdx
-    jae 1b
-2:  mov %edx, %ecx
+    mov %rdx, %rcx
+    shr $3, %rcx
+    rep stosq
+    mov %edx, %ecx
+    and $7, %ecx
     rep stosb
     mov %r8, %rax
     ret
