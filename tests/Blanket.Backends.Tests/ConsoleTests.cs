@@ -20,7 +20,6 @@ public sealed class ConsoleTests
 
     public ConsoleTests()
     {
-        TestGuest.Install();
         _guest = _machine.CreateGuest(3);
         _frame = _guest.NewFrame();
         _guestPort = _guest.NewPort();

@@ -1,8 +1,12 @@
 using System;
 using System.Collections.Generic;
-using System.Linq;
+using System.Runtime.InteropServices;
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
+using Blanket.Core.Events;
+using Blanket.Core.Grants;
+using Blanket.Core.Hypercalls;
+using Blanket.Core.Memory;
 using Blanket.Machine;
 
 namespace Blanket.Backends.Tests;
@@ -10,136 +14,131 @@ namespace Blanket.Backends.Tests;
 /// <summary>A guest's memory, grants and event channels, and what the backends hold of them.</summary>
 internal sealed class TestGuest
 {
-    private readonly Dictionary<uint, Entry> _grants = new();
-    private readonly Dictionary<uint, Channel> _channels = new();
-    private uint _nextReference = 8;
-    private uint _nextPort = 1;
+    private const int GrantFrames = 16;
+    private const ulong ArgumentBase = 0x10_0000;
+
+    private readonly Stack<uint> _freeReferences = new();
+    private readonly Stack<ulong> _freeFrames = new();
+    private readonly byte[] _arguments = new byte[64];
 
     internal TestGuest(TestMachine machine, Domain domain)
     {
         Machine = machine;
         Domain = domain;
-        Grants.Guests[domain] = this;
+        domain.MaximumFrames = 4096;
+        FrameOwners.CreateEntry(domain);
+        for (int i = 0; i < domain.Vcpus.Length; i++)
+        {
+            Assert.True(FrameAllocator.TryAllocate(VcpuState.Order, ulong.MaxValue, out ulong state));
+            domain.Vcpus[i] = new Vcpu(domain, i, state);
+        }
+
+        Assert.True(FrameAllocator.TryAllocateZeroed(out ulong shared));
+        SharedFrames.Share(shared, domain, readOnly: false);
+        domain.SharedInfoFrame = shared;
+        domain.CreateEventChannels();
+        foreach (Vcpu? vcpu in domain.Vcpus)
+        {
+            vcpu!.Info.UseSharedInfo(vcpu);
+        }
+
+        Assert.True(domain.CreateGrantTable(GrantFrames));
+        Assert.True(domain.Grants!.TryGrow(GrantFrames));
+        for (uint reference = domain.Grants.EntryCount - 1; reference >= 8; reference--)
+        {
+            _freeReferences.Push(reference);
+        }
     }
 
     internal TestMachine Machine { get; }
 
     internal Domain Domain { get; }
 
-    internal int PinCount => _grants.Values.Sum(grant => grant.Pins);
+    /// <summary>Grants that the backends use.</summary>
+    internal int PinCount => Domain.Grants!.EntriesInUse;
 
-    internal int BoundPorts => _channels.Values.Count(channel => channel.Handler != null);
+    /// <summary>Event channels of all guests that the backends have bound.</summary>
+    internal int BoundPorts => ServiceChannels.OpenChannels;
 
     internal string Home => $"/local/domain/{Domain.Id}";
 
     internal ulong NewFrame()
     {
-        Assert.True(FrameAllocator.TryAllocateZeroed(out ulong frame));
+        if (_freeFrames.TryPop(out ulong frame))
+        {
+            PhysicalMemory.ZeroFrame(frame);
+            return frame;
+        }
+
+        Assert.True(FrameOwnership.TryAllocate(Domain, out frame));
         return frame;
     }
 
+    internal ulong NewFrames(int order)
+    {
+        Assert.True(FrameOwnership.TryAllocate(Domain, order, ulong.MaxValue, out ulong frame));
+        return frame;
+    }
+
+    internal void FreeFrame(ulong frame) => _freeFrames.Push(frame);
+
     internal uint Grant(ulong frame, bool readOnly = false)
     {
-        uint reference = _nextReference++;
-        _grants[reference] = new Entry { Frame = frame, IsReadOnly = readOnly };
+        uint reference = _freeReferences.Pop();
+        GrantAt(reference, frame, readOnly);
         return reference;
     }
 
-    internal void GrantAt(uint reference, ulong frame) => _grants[reference] = new Entry { Frame = frame };
+    internal void GrantAt(uint reference, ulong frame, bool readOnly = false)
+    {
+        PhysicalMemory.Write(Entry(reference) + GrantTableEntry.FrameOffsetV1, (uint)frame);
+        uint flags = GrantTableFlags.PermitAccess | (readOnly ? GrantTableFlags.ReadOnly : 0u);
+        PhysicalMemory.Write(Entry(reference), flags | ((uint)DomainId.Services << 16));
+    }
 
     /// <summary>Ends a grant; true when nobody uses it.</summary>
     internal bool EndGrant(uint reference)
     {
-        if (_grants[reference].Pins != 0)
+        uint flags = PhysicalMemory.Read<uint>(Entry(reference));
+        if ((flags & (GrantTableFlags.Reading | GrantTableFlags.Writing)) != 0)
         {
             return false;
         }
 
-        _grants.Remove(reference);
+        PhysicalMemory.Write(Entry(reference), 0u);
+        _freeReferences.Push(reference);
         return true;
     }
 
     internal uint NewPort()
     {
-        uint port = _nextPort++;
-        _channels[port] = new Channel();
+        Assert.Equal(0, ServiceChannels.AllocateUnbound(Domain, out uint port));
         return port;
     }
 
     /// <summary>Sends an event through a port.</summary>
     internal void Send(uint port)
     {
-        ServiceChannelHandler? handler = _channels[port].Handler;
-        if (handler != null)
-        {
-            handler.Raised();
-        }
+        GuestMemory.Simulate(ArgumentBase, _arguments);
+        MemoryMarshal.Write(_arguments, in port);
+        HypercallArguments arguments = new() { A1 = EventChannelOp.Send, A2 = ArgumentBase };
+        Assert.Equal(0, EventChannelHypercalls.Handle(Domain.Vcpus[0]!, ref arguments));
+        ServiceChannels.RunPending();
     }
 
-    /// <summary>Takes the events that came in through a port.</summary>
+    /// <summary>Takes the event that came in through a port: 1, or 0 for none.</summary>
     internal int TakeEvents(uint port)
     {
-        int events = _channels[port].Events;
-        _channels[port].Events = 0;
-        return events;
+        ulong address = (Domain.SharedInfoFrame << Cpu.PageShift) + SharedInfo.EventPendingOffset + (port >> 6) * 8;
+        ulong bit = 1UL << (int)(port & 63);
+        ulong pending = PhysicalMemory.Read<ulong>(address);
+        PhysicalMemory.Write(address, pending & ~bit);
+        return (pending & bit) != 0 ? 1 : 0;
     }
 
-    internal static void Install()
+    private ulong Entry(uint reference)
     {
-        GrantPin.Current = new Grants();
-        ServiceChannel.Binder = new Channel();
-    }
-
-    private sealed class Entry
-    {
-        internal ulong Frame;
-        internal bool IsReadOnly;
-        internal int Pins;
-    }
-
-    private sealed class Grants : GrantPin
-    {
-        internal static readonly Dictionary<Domain, TestGuest> Guests = new();
-
-        public override int Pin(Domain granter, uint reference, bool writable, out PinnedGrant pin)
-        {
-            pin = default;
-            if (!Guests[granter]._grants.TryGetValue(reference, out Entry? grant) || (writable && grant.IsReadOnly))
-            {
-                return -Errno.EINVAL;
-            }
-
-            grant.Pins++;
-            pin = new PinnedGrant { Frame = grant.Frame, Reference = reference, Writable = writable };
-            return 0;
-        }
-
-        public override void Drop(Domain granter, in PinnedGrant pin)
-        {
-            Entry grant = Guests[granter]._grants[pin.Reference];
-            Assert.True(grant.Pins > 0);
-            grant.Pins--;
-        }
-    }
-
-    private sealed class Channel : ServiceChannel
-    {
-        internal ServiceChannelHandler? Handler;
-        internal int Events;
-
-        public override ServiceChannel? Bind(Domain guest, uint port, ServiceChannelHandler handler)
-        {
-            if (!Grants.Guests[guest]._channels.TryGetValue(port, out Channel? channel) || channel.Handler != null)
-            {
-                return null;
-            }
-
-            channel.Handler = handler;
-            return channel;
-        }
-
-        public override void Notify() => Events++;
-
-        public override void Close() => Handler = null;
+        const uint PerFrame = Cpu.PageSize / 8;
+        return (Domain.Grants!.SharedFrame((int)(reference / PerFrame)) << Cpu.PageShift) + reference % PerFrame * 8;
     }
 }

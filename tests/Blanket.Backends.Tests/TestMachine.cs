@@ -4,6 +4,8 @@ using System.Text;
 using Blanket.Abi;
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
+using Blanket.Core.Events;
+using Blanket.Core.Memory;
 using Blanket.Machine;
 using Blanket.Store;
 
@@ -19,6 +21,19 @@ internal sealed class TestMachine
     internal TestMachine(int frames = 2048)
     {
         FrameTable.Simulate(frames);
+        FrameOwners.Initialize();
+        FrameQuarantine.Initialize();
+        TlbFlush.Initialize(new NoRemoteTlb());
+        int order = 0;
+        while (Cpu.PageSize << order < frames * MachineToPhysical.EntrySize)
+        {
+            order++;
+        }
+
+        Assert.True(FrameAllocator.TryAllocate(order, ulong.MaxValue, out ulong table));
+        MachineToPhysical.Initialize(table << Cpu.PageShift, (ulong)frames);
+        VcpuNotifier.Install(new NoNotifier());
+        ServiceChannels.Initialize(64, 1);
         _store = new XenStore(new StoreSide(), new StoreQuotas(), new StoreCapacity { Memory = 1 << 20, ReservedMemory = 1 << 18 }, 1, 2);
         Assert.Equal(XenStoreError.None, _store.CreateDomain(DomainId.Services, true));
         Assert.Equal(XenStoreError.None, _store.CreateClient(DomainId.Services, 64, out StoreClient? services));
@@ -61,6 +76,7 @@ internal sealed class TestMachine
     {
         for (int i = 0; i < 1000; i++)
         {
+            ServiceChannels.RunPending();
             bool more = _store.Process(16);
             if (_host.HasWork)
             {
@@ -131,6 +147,20 @@ internal sealed class TestMachine
         {
             Assert.True(_isStoreLocked);
             _isStoreLocked = false;
+        }
+    }
+
+    private sealed class NoRemoteTlb : RemoteTlb
+    {
+        public override void Flush(in CpuSet cpus)
+        {
+        }
+    }
+
+    private sealed class NoNotifier : VcpuNotifier
+    {
+        protected override void Notify(Vcpu vcpu)
+        {
         }
     }
 

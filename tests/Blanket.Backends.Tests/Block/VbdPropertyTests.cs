@@ -17,7 +17,6 @@ public sealed class VbdPropertyTests
     [Property(MaxTest = 60)]
     public void Data_is_right_every_request_is_answered_once_and_nothing_stays_pinned(int seed)
     {
-        TestGuest.Install();
         new Run(seed).Go();
     }
 
@@ -368,7 +367,7 @@ public sealed class VbdPropertyTests
             for (int i = 0; i < segments.Length; i++)
             {
                 Assert.True(_guest.EndGrant(segments[i].Reference));
-                FrameAllocator.Free(frames[i]);
+                _guest.FreeFrame(frames[i]);
             }
         }
 

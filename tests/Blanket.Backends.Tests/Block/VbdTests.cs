@@ -18,7 +18,6 @@ public sealed class VbdTests
 
     public VbdTests()
     {
-        TestGuest.Install();
         _guest = _machine.CreateGuest(1);
     }
 
@@ -123,7 +122,7 @@ public sealed class VbdTests
     public void Neighbouring_pages_become_one_segment()
     {
         FakeBlkfront front = CreateFront();
-        Assert.True(FrameAllocator.TryAllocate(2, ulong.MaxValue, out ulong first));
+        ulong first = _guest.NewFrames(2);
         Segment[] segments = Enumerable.Range(0, 4).Select(i => new Segment(_guest.Grant(first + (ulong)i), 0, 7)).ToArray();
         front.PutTransfer(0, BlkifOperation.Write, 1, 0, segments);
         front.Rings[0].Push();

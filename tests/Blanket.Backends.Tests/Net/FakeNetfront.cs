@@ -179,7 +179,7 @@ internal sealed class FakeNetfront
                 if (page.Frame != 0)
                 {
                     Assert.True(_guest.EndGrant(page.Reference));
-                    FrameAllocator.Free(page.Frame);
+                    _guest.FreeFrame(page.Frame);
                 }
 
                 statuses.Add(response.Status);
@@ -243,7 +243,7 @@ internal sealed class FakeNetfront
             if (frame != 0)
             {
                 Assert.True(_guest.EndGrant(reference));
-                FrameAllocator.Free(frame);
+                _guest.FreeFrame(frame);
             }
         }
     }

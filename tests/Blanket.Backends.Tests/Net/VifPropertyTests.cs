@@ -13,7 +13,6 @@ public sealed class VifPropertyTests
     [Property(MaxTest = 40)]
     public void What_arrives_was_sent_and_nothing_is_kept(int seed)
     {
-        TestGuest.Install();
         new Run(seed).Go();
     }
 

@@ -15,7 +15,6 @@ public sealed class VifTests
 
     public VifTests()
     {
-        TestGuest.Install();
         _switch = NetworkSwitch.Create(_machine.Host, 12345)!;
     }
 
