@@ -51,9 +51,16 @@ internal sealed class HeadlessRun : IDisposable
         }
 
         await using VirtualMachine machine = await VirtualMachine.StartAsync(prepared.Options, cancellation).ConfigureAwait(false);
-        MachineRun run = new(machine, prepared.ParseLog, Tell);
+        PanicStack stack = new();
+        MachineRun run = new(machine, line => ParseLine(line, prepared, stack), Tell);
         RunOutcome outcome = await run.CompleteAsync(log, consoles, _settings.Timeout, cancellation).ConfigureAwait(false);
-        return Conclude(outcome, run.State, machine.Diagnostics);
+        Conclude(outcome, run.State, machine.Diagnostics);
+        foreach (string line in await stack.DescribeAsync(prepared.Options.Kernel, cancellation).ConfigureAwait(false))
+        {
+            _report.Error($"  at {line}");
+        }
+
+        return ExitStatus.Of(outcome);
     }
 
     /// <inheritdoc/>
@@ -87,9 +94,15 @@ internal sealed class HeadlessRun : IDisposable
         }
     }
 
+    private static IReadOnlyList<RunEvent> ParseLine(string line, PreparedRun prepared, PanicStack stack)
+    {
+        stack.Add(line);
+        return prepared.ParseLog(line);
+    }
+
     private void Tell(RunEvent happening) => Print(EventText.Describe(happening));
 
-    private int Conclude(RunOutcome outcome, RunState state, string diagnostics)
+    private void Conclude(RunOutcome outcome, RunState state, string diagnostics)
     {
         _printed.ForEach(sink => sink.Finish());
         if (diagnostics.Length > 0)
@@ -105,7 +118,5 @@ internal sealed class HeadlessRun : IDisposable
         {
             _report.Error(state.Summary);
         }
-
-        return ExitStatus.Of(outcome);
     }
 }
