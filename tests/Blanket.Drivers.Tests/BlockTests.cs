@@ -487,6 +487,28 @@ public sealed class BlockTests
         Assert.Equal(Enumerable.Range(0, 70_000).Select(i => (uint)i), client.Ended.Select(e => e.Tag));
     }
 
+    [Fact]
+    public void AQueueThatIsNeverIdleLetsOthersRun()
+    {
+        (_, BlockDevice disk, RecordingBlockClient client) = Start(s_modern);
+        ulong page = FakeMachine.NewPage();
+        uint next = 0;
+        client.OnCompleted = () =>
+        {
+            if (next < 2000)
+            {
+                Assert.True(disk.TrySubmit(0, Request(BlockOperation.Read, 0, next++), [new(page, 512)]));
+                disk.Kick(0);
+            }
+        };
+        Assert.True(disk.TrySubmit(0, Request(BlockOperation.Read, 0, next++), [new(page, 512)]));
+        disk.Kick(0);
+        _machine.Interrupts.Deliver();
+        Assert.Equal(2000, client.Ended.Count);
+        // 256 completions a turn.
+        Assert.Equal(8, client.Ends);
+    }
+
     private void Read(BlockDevice disk, uint tag)
     {
         Assert.True(disk.TrySubmit(0, Request(BlockOperation.Read, 0, tag), [new(FakeMachine.NewPage(), 512)]));

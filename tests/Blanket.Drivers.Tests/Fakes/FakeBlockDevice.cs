@@ -141,7 +141,14 @@ public sealed class RecordingBlockClient : BlockClient
     /// <summary>Called inside of RoomAvailable.</summary>
     public Action<int>? OnRoom { get; set; }
 
-    public override void Completed(uint tag, BlockStatus status) => Ended.Add((tag, status));
+    /// <summary>Called inside of Completed.</summary>
+    public Action? OnCompleted { get; set; }
+
+    public override void Completed(uint tag, BlockStatus status)
+    {
+        Ended.Add((tag, status));
+        OnCompleted?.Invoke();
+    }
 
     public override void CompletionsEnd(int queue) => Ends++;
 

@@ -1,4 +1,5 @@
 using System.Collections.Generic;
+using System.Threading;
 using Blanket.Machine;
 
 namespace Blanket.Drivers.Tests.Fakes;
@@ -102,6 +103,7 @@ public sealed class FakeVirtioQueue
         {
             // The device wants to hear of the next one.
             PhysicalMemory.Write(Used + 4 + Size * 8u, LastAvailable);
+            Thread.MemoryBarrier();
         }
 
         return true;
@@ -140,6 +142,7 @@ public sealed class FakeVirtioQueue
         ushort old = UsedIndex;
         UsedIndex += count;
         PhysicalMemory.Write(Used + 2, UsedIndex);
+        Thread.MemoryBarrier();
         if (!HasEventIndex)
         {
             return (PhysicalMemory.Read<ushort>(Available) & 1) == 0;
