@@ -131,11 +131,24 @@ public static unsafe class CpuSetup
     private static void LoadSystemCallEntry(CpuBlock* block)
     {
         byte* stub = Privileged.SyscallStubs() + block->CpuNumber * 64;
-        byte* writable = (byte*)PhysicalMemory.LinearAddress((ulong)stub - AddressSpace.ImageBase, 64);
-        ulong scratch = (ulong)&block->ScratchStack;
+        byte* compatibilityStub = stub + 32;
+        WriteStub(block, stub, Privileged.SyscallEntry());
+        WriteStub(block, compatibilityStub, Privileged.Syscall32Entry());
+        Cpu.WriteMsr(Msr.Star, ((ulong)Selectors.GuestCode32 << 48) | ((ulong)Selectors.HypervisorCode << 32));
+        Cpu.WriteMsr(Msr.Lstar, (ulong)stub);
+        Cpu.WriteMsr(Msr.Cstar, (ulong)compatibilityStub);
+        Cpu.WriteMsr(Msr.SyscallMask, 0x47700 | 0x10000 | 0x20000);
+        Cpu.WriteMsr(Msr.SysenterCs, 0);
+        Cpu.WriteMsr(Msr.Efer, Cpu.ReadMsr(Msr.Efer) | 1);
+    }
+
+    /// <summary>mov %rax, SCRATCH; mov %rsp, %rax; movabs $BLOCK, %rsp; jmp ENTRY: SYSCALL leaves no register but these to find the CPU by.</summary>
+    private static void WriteStub(CpuBlock* block, byte* stub, byte* entry)
+    {
+        byte* writable = (byte*)PhysicalMemory.LinearAddress((ulong)stub - AddressSpace.ImageBase, 28);
         writable[0] = 0x48;
         writable[1] = 0xa3;
-        *(ulong*)(writable + 2) = scratch;
+        *(ulong*)(writable + 2) = (ulong)&block->ScratchStack;
         writable[10] = 0x48;
         writable[11] = 0x89;
         writable[12] = 0xe0;
@@ -143,15 +156,7 @@ public static unsafe class CpuSetup
         writable[14] = 0xbc;
         *(ulong*)(writable + 15) = (ulong)block;
         writable[23] = 0xe9;
-        *(int*)(writable + 24) = (int)(Privileged.SyscallEntry() - (stub + 28));
-
-        Cpu.WriteMsr(Msr.Star, ((ulong)Selectors.GuestCode32 << 48) | ((ulong)Selectors.HypervisorCode << 32));
-        Cpu.WriteMsr(Msr.Lstar, (ulong)stub);
-        // A 32-bit SYSCALL of guest user mode comes in the same way; guests learn of none (no compatibility callback): #UD.
-        Cpu.WriteMsr(Msr.Cstar, (ulong)stub);
-        Cpu.WriteMsr(Msr.SyscallMask, 0x47700 | 0x10000 | 0x20000);
-        Cpu.WriteMsr(Msr.SysenterCs, 0);
-        Cpu.WriteMsr(Msr.Efer, Cpu.ReadMsr(Msr.Efer) | 1);
+        *(int*)(writable + 24) = (int)(entry - (stub + 28));
     }
 
     private static void LoadControlRegisters(ulong extendedComponents, bool allowSmap)

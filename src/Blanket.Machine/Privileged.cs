@@ -32,6 +32,10 @@ public static unsafe class Privileged
     internal static extern byte* SyscallStubs();
 
     [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "syscall32_entry_address")]
+    internal static extern byte* Syscall32Entry();
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "syscall_entry_address")]
     internal static extern byte* SyscallEntry();
 

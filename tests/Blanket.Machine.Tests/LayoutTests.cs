@@ -34,6 +34,7 @@ public class LayoutTests
         { "VCPU_SYSCALL_CALLBACK", Offset<VcpuState>(nameof(VcpuState.SyscallCallback)) },
         { "VCPU_IN_KERNEL", Offset<VcpuState>(nameof(VcpuState.InKernel)) },
         { "VCPU_SYSCALL_MASKS", Offset<VcpuState>(nameof(VcpuState.SyscallMasksEvents)) },
+        { "VCPU_TASK_SWITCHED", Offset<VcpuState>(nameof(VcpuState.TaskSwitched)) },
         { "VCPU_REGISTERS", VcpuState.RegistersOffset },
         { "VCPU_REGISTERS_END", VcpuState.RegistersEnd },
         { "VCPU_XMM", Offset<VcpuState>(nameof(VcpuState.Xmm)) },

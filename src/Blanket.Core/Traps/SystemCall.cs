@@ -24,4 +24,18 @@ public static class SystemCall
             TrapDelivery.Enter(vcpu, state.SyscallCallback, state.SyscallMasksEvents != 0);
         }
     }
+
+    /// <summary>SYSCALL of 32-bit code: to the guest's callback for it; #UD where it has none, as on a CPU that does not allow it.</summary>
+    public static void Deliver32(Vcpu vcpu)
+    {
+        ref VcpuState state = ref vcpu.State;
+        if (state.InKernel == 0 && state.Syscall32Callback != 0)
+        {
+            TrapDelivery.Enter(vcpu, state.Syscall32Callback, state.Syscall32MasksEvents != 0);
+            return;
+        }
+
+        state.Registers.Rip = unchecked(state.Registers.Rip - InstructionLength);
+        TrapDelivery.Inject(vcpu, InvalidOpcode);
+    }
 }

@@ -58,6 +58,10 @@ internal static unsafe class GuestEntry
         HypercallTable.Enter(vcpu);
     }
 
+    /// <summary>A SYSCALL of 32-bit code.</summary>
+    [RuntimeExport("guest_system_call32")]
+    private static void SystemCall32(VcpuState* state) => SystemCall.Deliver32(VcpuState.OwnerOf<Vcpu>(state));
+
     /// <summary>An event is pending and unmasked: enter the guest at its callback.</summary>
     [RuntimeExport("deliver_event_upcall")]
     private static void EventUpcall(VcpuState* state) => TrapDelivery.DeliverEvent(VcpuState.OwnerOf<Vcpu>(state));

@@ -4,6 +4,8 @@ using Blanket.Abi;
 using Blanket.Abi.Xen;
 using Blanket.Core.Bundles;
 using Blanket.Core.Domains;
+using Blanket.Core.Scheduling;
+using Blanket.Core.Time;
 using Blanket.Kernel.Platform;
 using Blanket.Machine;
 
@@ -20,6 +22,10 @@ internal static class GuestManager
     private static int s_bundleLength;
     private static int s_hasWork;
     private static bool s_isStarted;
+
+    // How long to wait for others to let go of a dead domain's frames before looking again, ns.
+    private const ulong RetryInterval = 10_000_000;
+    private static RetryTimer? s_timer;
 
     /// <summary>The boot bundle; checked again on every use, it is nobody's to change.</summary>
     internal static BundleReader Bundle
@@ -51,6 +57,8 @@ internal static class GuestManager
         }
 
         Bridges.CreateAll(in bundle);
+        s_timer = new RetryTimer();
+        Check.That(Scheduler.Timers(0).TryReserve(1));
         s_guests = new Guest?[bundle.GuestCount];
         for (int i = 0; i < s_guests.Length; i++)
         {
@@ -69,9 +77,32 @@ internal static class GuestManager
             Start(guest!);
         }
 
+        if (!CanAnyStartAgain())
+        {
+            Memory.ReleaseModules();
+        }
+
         s_isStarted = true;
         Wake();
     }
+
+    /// <summary>Whether a guest may have to be built again: the bundle takes memory that others could use.</summary>
+    private static bool CanAnyStartAgain()
+    {
+        foreach (Guest? guest in s_guests!)
+        {
+            ref readonly BootBundleGuest record = ref guest!.Record;
+            if (StartsAgain(record.OnPoweroff) || StartsAgain(record.OnReboot) || StartsAgain(record.OnCrash) || StartsAgain(record.OnWatchdog))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static bool StartsAgain(BootBundleAction action) =>
+        action is BootBundleAction.Restart or BootBundleAction.CoredumpRestart or BootBundleAction.RenameRestart;
 
     /// <summary>Asks for <see cref="HandleStopped"/> to look at the guests.</summary>
     internal static void Wake()
@@ -79,6 +110,9 @@ internal static class GuestManager
         Volatile.Write(ref s_hasWork, 1);
         PendingWork.Raise();
     }
+
+    /// <summary>The same after a while: what is waited for tells nobody when it comes.</summary>
+    internal static void WakeLater() => Scheduler.Timers(0).Arm(s_timer!, SystemTime.Now + RetryInterval);
 
     /// <summary>Goes on with what stopped guests need.</summary>
     internal static void HandleStopped()
@@ -101,6 +135,11 @@ internal static class GuestManager
             Log.Line("event all-guests-done"u8).End();
             PowerControl.PowerOff();
         }
+    }
+
+    private sealed class RetryTimer : Timer
+    {
+        public override void Expired() => Wake();
     }
 
     private static void Handle(Guest guest)
@@ -171,7 +210,7 @@ internal static class GuestManager
             return;
         }
 
-        guest.StartsAgain = action is BootBundleAction.Restart or BootBundleAction.CoredumpRestart or BootBundleAction.RenameRestart;
+        guest.StartsAgain = StartsAgain(action);
         GuestTeardown.Begin(guest);
     }
 }

@@ -81,7 +81,8 @@ internal static class GuestTeardown
                 case TeardownStep.Frames:
                     if (!domain.OwnsNoFrames)
                     {
-                        return ComeBack();
+                        GuestManager.WakeLater();
+                        return false;
                     }
 
                     guest.Teardown = TeardownStep.Records;

@@ -292,6 +292,9 @@ function smap_sites_end_address
 function syscall_stubs_address
     lea syscall_stubs(%rip), %rax
     ret
+function syscall32_entry_address
+    lea syscall32_entry(%rip), %rax
+    ret
 function syscall_entry_address
     lea syscall_entry(%rip), %rax
     ret

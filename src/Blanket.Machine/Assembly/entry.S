@@ -64,7 +64,12 @@ exception_stubs:
     pop %rdi
     .endm
 
+/* The guest's CR0.TS is set while the guest runs only: what follows uses vector registers. */
     .macro save_vector_registers state:req
+    cmpb $0, VCPU_TASK_SWITCHED(\state)
+    je 774f
+    clts
+774:
     .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
     movups %xmm\n, VCPU_XMM + \n * 16(\state)
     .endr
@@ -74,6 +79,12 @@ exception_stubs:
     .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
     movups VCPU_XMM + \n * 16(\state), %xmm\n
     .endr
+    cmpb $0, VCPU_TASK_SWITCHED(\state)
+    je 775f
+    mov %cr0, %rax
+    or $8, %rax                     /* TS */
+    mov %rax, %cr0
+775:
     .endm
 
 /* rbx := this CPU's CpuBlock, from a stack pointer inside its region */
@@ -302,7 +313,48 @@ nmi_entry:                          /* L0's watchdogs and debuggers: nothing of 
 
 /* ---- SYSCALL: hypercalls from guest kernels, system calls from guest user mode --------------------------------- */
 
-/* Room for the stubs of 128 CPUs, 64 bytes each. */
+/*
+ * SYSCALL from 32-bit code, which only AMD's CPUs allow (MSR CSTAR): as syscall_entry, but C# delivers it. rcx holds the
+ * 32-bit instruction pointer behind the instruction.
+ */
+    .globl syscall32_entry
+    .balign 16
+syscall32_entry:
+    mov CPU_CURRENT_VCPU(%rsp), %rsp
+    add $VCPU_REGISTERS, %rsp
+    mov %rax, VCPU_RSP - VCPU_REGISTERS(%rsp)
+    mov VCPU_CPU - VCPU_REGISTERS(%rsp), %rax
+    mov CPU_SCRATCH(%rax), %rax
+    mov %rcx, VCPU_RIP - VCPU_REGISTERS(%rsp)
+    mov %r11, VCPU_RFLAGS - VCPU_REGISTERS(%rsp)
+    mov %r15, VCPU_R15 - VCPU_REGISTERS(%rsp)
+    mov %r14, VCPU_R14 - VCPU_REGISTERS(%rsp)
+    mov %r13, VCPU_R13 - VCPU_REGISTERS(%rsp)
+    mov %r12, VCPU_R12 - VCPU_REGISTERS(%rsp)
+    mov %rbp, VCPU_RBP - VCPU_REGISTERS(%rsp)
+    mov %rbx, VCPU_RBX - VCPU_REGISTERS(%rsp)
+    mov %r11, VCPU_R11 - VCPU_REGISTERS(%rsp)
+    mov %r10, VCPU_R10 - VCPU_REGISTERS(%rsp)
+    mov %r9, VCPU_R9 - VCPU_REGISTERS(%rsp)
+    mov %r8, VCPU_R8 - VCPU_REGISTERS(%rsp)
+    mov %rax, VCPU_RAX - VCPU_REGISTERS(%rsp)
+    mov %rcx, VCPU_RCX - VCPU_REGISTERS(%rsp)
+    mov %rdx, VCPU_RDX - VCPU_REGISTERS(%rsp)
+    mov %rsi, VCPU_RSI - VCPU_REGISTERS(%rsp)
+    mov %rdi, VCPU_RDI - VCPU_REGISTERS(%rsp)
+    movq $0, VCPU_ERROR_CODE - VCPU_REGISTERS(%rsp)
+    movq $GUEST_CS32, VCPU_CS - VCPU_REGISTERS(%rsp)
+    movq $GUEST_DS, VCPU_SS - VCPU_REGISTERS(%rsp)
+    lea -VCPU_REGISTERS(%rsp), %rdi
+    mov VCPU_CPU(%rdi), %rbx
+    mov %rbx, %rsp
+    xor %ebp, %ebp
+    save_vector_registers %rdi
+    mov %rsp, CPU_ABANDON_STACK(%rbx)
+    call guest_system_call32        /* (VcpuState*) */
+    jmp exit_to_guest
+
+/* Room for the stubs of 128 CPUs, 64 bytes each: 64-bit at 0, 32-bit at 32. */
     .balign 64
     .globl syscall_stubs
 syscall_stubs:
