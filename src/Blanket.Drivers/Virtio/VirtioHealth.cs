@@ -5,21 +5,6 @@ using Blanket.Machine;
 
 namespace Blanket.Drivers.Virtio;
 
-/// <summary>What a device has done that the specification forbids.</summary>
-internal enum VirtioFault : byte
-{
-    None,
-    UsedIndexJump,
-    IdOutOfRange,
-    IdNotInFlight,
-    WrongLength,
-    BadPacketHeader,
-    MissingBuffers,
-    BadControlMessage,
-    CommandFailed,
-    AsksForReset,
-}
-
 /// <summary>A device's record of misbehaviour: whether it must be reset, and how often it was logged.</summary>
 /// <param name="function">The device, for log lines.</param>
 internal sealed class VirtioHealth(PciAddress function)

@@ -11,7 +11,8 @@ internal sealed class VirtioConsoleDevice : VirtioDevice
     /// <summary>The most ports that are used of a device.</summary>
     public const int MaximumPorts = 32;
 
-    // At boot the ports that L0 configured are waited for: until nothing new came for so many cycles, and in any case no longer than that many looks.
+    // At boot the ports that L0 configured are waited for: until nothing new came for so many cycles, and in any case no longer
+    // than that many looks.
     private const ulong QuietCycles = 60_000_000;
     private const int MaximumPolls = 1_000_000;
 

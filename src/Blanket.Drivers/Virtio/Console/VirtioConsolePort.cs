@@ -57,9 +57,6 @@ internal sealed class VirtioConsolePort : ConsolePort
     /// <summary>Whether the port is in the list of devices.</summary>
     public bool IsListed { get; set; }
 
-    /// <summary>Bytes that wait to leave.</summary>
-    public int Queued => _queued;
-
     /// <inheritdoc/>
     public override int Send(ReadOnlySpan<byte> bytes)
     {

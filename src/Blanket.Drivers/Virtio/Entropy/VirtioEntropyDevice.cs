@@ -148,10 +148,3 @@ internal sealed class VirtioEntropyDevice : VirtioDevice
         }
     }
 }
-
-/// <summary>A virtio entropy device, as its users see it.</summary>
-internal sealed class VirtioEntropy(VirtioEntropyDevice device) : EntropySource
-{
-    /// <inheritdoc/>
-    public override int TryTake(Span<byte> destination) => device.TryTake(destination);
-}
