@@ -7,13 +7,16 @@ namespace Blanket.Core.Emulation;
 
 /// <summary>
 /// I/O ports of a guest that owns none: reads give all ones, writes are dropped. Two latches are the exception, which Xen has
-/// for every PV guest: PCI CONFIG_ADDRESS (0xcf8) and the CMOS index (0x70).
+/// for every PV guest: PCI CONFIG_ADDRESS (0xcf8) and the CMOS index (0x70). The counters of the interval timer read as 0, as
+/// ones that stand still: on all ones, Linux's calibration takes 100,000 reads to find out that there is no timer.
 /// </summary>
 internal static class PortAccess
 {
     private const uint PciAddressPort = 0xcf8;
     private const int PciAddressSize = 4;
     private const uint CmosIndexPort = 0x70;
+    private const uint FirstTimerCounterPort = 0x40;
+    private const uint LastTimerCounterPort = 0x42;
     private const byte Floating = 0xff;
 
     private const int KernelPrivilege = 1;
@@ -61,11 +64,18 @@ internal static class PortAccess
         uint value = 0;
         for (int i = 0; i < size; i++)
         {
-            value |= (uint)(port + (uint)i == CmosIndexPort ? domain.CmosIndex : Floating) << (8 * i);
+            value |= (uint)ReadByte(domain, port + (uint)i) << (8 * i);
         }
 
         return value;
     }
+
+    private static byte ReadByte(Domain domain, uint port) => port switch
+    {
+        CmosIndexPort => domain.CmosIndex,
+        >= FirstTimerCounterPort and <= LastTimerCounterPort => 0,
+        _ => Floating,
+    };
 
     /// <summary>A write of 1, 2 or 4 bytes.</summary>
     internal static void Write(Domain domain, uint port, int size, uint value)

@@ -32,9 +32,9 @@ public class PortTests
         Assert.Equal(0x11223344556677ffUL, Registers.Rax);
         Assert.Equal(EmulationKind.Done, Run(0x66, 0xed));
         Assert.Equal(0x112233445566ffffUL, Registers.Rax);
-        Assert.Equal(EmulationKind.Done, Run(0xe5, 0x40));
+        Assert.Equal(EmulationKind.Done, Run(0xe5, 0x60));
         Assert.Equal(0xffffffffUL, Registers.Rax);
-        Assert.Equal(EmulationKind.Done, Run(0x48, 0xe5, 0x40));
+        Assert.Equal(EmulationKind.Done, Run(0x48, 0xe5, 0x60));
         Assert.Equal(EmulationGuest.Code + 3, Registers.Rip);
         Assert.Equal(EmulationKind.Done, Run(0xee));
     }
@@ -58,6 +58,18 @@ public class PortTests
         Registers.Rdx = 0x6f;
         Run(0xed);
         Assert.Equal(0xffff8bffUL, Registers.Rax);
+    }
+
+    [Fact]
+    public void IntervalTimerStandsStill()
+    {
+        Registers.Rax = ulong.MaxValue;
+        Assert.Equal(EmulationKind.Done, Run(0xe4, 0x42));
+        Assert.Equal(0UL, Registers.Rax & 0xff);
+        Run(0xe5, 0x41);
+        Assert.Equal(0xffff0000UL, Registers.Rax);
+        Run(0xe4, 0x61);
+        Assert.Equal(0xffUL, Registers.Rax & 0xff);
     }
 
     [Fact]
