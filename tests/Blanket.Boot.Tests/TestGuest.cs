@@ -1,0 +1,79 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Blanket.Lab.DefaultGuest;
+
+namespace Blanket.Boot.Tests;
+
+/// <summary>The small guest with another first process, command line or devices.</summary>
+internal sealed class TestGuest
+{
+    private readonly SmallGuest _small;
+
+    private TestGuest(SmallGuest small) => _small = small;
+
+    /// <summary>Path of the kernel.</summary>
+    internal string Kernel => _small.Kernel;
+
+    /// <summary>Path of the initramfs.</summary>
+    internal string Ramdisk => _small.Ramdisk;
+
+    /// <summary>The small guest with the kernel that <c>./blanket run</c> takes.</summary>
+    internal static async Task<TestGuest> CreateAsync() =>
+        new(await SmallGuest.PrepareAsync(static _ => { }, CancellationToken.None));
+
+    /// <summary>Writes a configuration.</summary>
+    /// <param name="directory">Of the test.</param>
+    /// <param name="name">The guest's name; that of its log.</param>
+    /// <param name="commandLine">The kernel's, without the console.</param>
+    /// <param name="settings">Further lines.</param>
+    /// <returns>Its path.</returns>
+    internal string Write(BootDirectory directory, string name, string commandLine, params string[] settings) =>
+        WriteConfiguration(directory, name, Kernel, [$"ramdisk = \"{Ramdisk}\"", $"cmdline = \"console=hvc0 {commandLine}\"", .. settings]);
+
+    /// <summary>Writes a configuration of a guest whose first process is a script of this project.</summary>
+    /// <returns>Its path.</returns>
+    internal string WriteWithInit(BootDirectory directory, string name, string script, params string[] settings)
+    {
+        // The kernel unpacks one archive behind the other.
+        CpioArchive archive = new();
+        archive.AddFile(script, Resource(script), executable: true);
+        string ramdisk = directory.PathOf(name + ".cpio");
+        File.WriteAllBytes(ramdisk, [.. File.ReadAllBytes(Ramdisk), .. archive.ToArray()]);
+        return WriteConfiguration(directory, name, Kernel, [$"ramdisk = \"{ramdisk}\"", $"cmdline = \"console=hvc0 panic=-1 rdinit=/{script}\"", .. settings]);
+    }
+
+    /// <summary>Writes a configuration with a kernel and nothing else but the given lines.</summary>
+    /// <returns>Its path.</returns>
+    internal static string WriteConfiguration(BootDirectory directory, string name, string kernel, IEnumerable<string> settings)
+    {
+        const int memoryMiB = 256;
+        IEnumerable<string> lines =
+        [
+            $"name = \"{name}\"",
+            "type = \"pv\"",
+            string.Create(CultureInfo.InvariantCulture, $"memory = {memoryMiB}"),
+            "vcpus = 1",
+            $"kernel = \"{kernel}\"",
+            .. settings,
+        ];
+        return directory.Write(name + ".cfg", string.Concat(lines.Select(line => line + "\n")));
+    }
+
+    /// <summary>The line of a configuration for disks xvda, xvdb and so on.</summary>
+    internal static string Disks(params string[] images) =>
+        $"disk = [ {string.Join(", ", images.Select((image, index) => $"\"format=raw, vdev=xvd{(char)('a' + index)}, access=rw, target={image}\""))} ]";
+
+    private static byte[] Resource(string name)
+    {
+        using Stream stream = typeof(TestGuest).Assembly.GetManifestResourceStream(name)
+            ?? throw new InvalidOperationException($"there is no resource {name}");
+        using MemoryStream copy = new();
+        stream.CopyTo(copy);
+        return copy.ToArray();
+    }
+}
