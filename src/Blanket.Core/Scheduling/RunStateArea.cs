@@ -17,8 +17,10 @@ public static class RunStateArea
     public static void Update(Vcpu vcpu)
     {
         ulong area = vcpu.Schedule.RunStateArea;
-        if (area == 0)
+        vcpu.Schedule.IsRunStateAreaStale = area != 0 && vcpu.State.InKernel == 0;
+        if (area == 0 || vcpu.Schedule.IsRunStateAreaStale)
         {
+            // An address of the guest kernel's, which guest user mode does not map: done when the kernel is entered.
             return;
         }
 

@@ -52,6 +52,9 @@ public sealed class VcpuSchedule
     /// <summary>Guest address of its copy of the clock (VCPUOP_register_vcpu_time_memory_area); 0 for none.</summary>
     public ulong TimeArea;
 
+    /// <summary>The area could not be written yet because the guest was in user mode.</summary>
+    public bool IsRunStateAreaStale;
+
     /// <summary>When its time slice ends, ns since boot.</summary>
     public ulong SliceEnd;
 

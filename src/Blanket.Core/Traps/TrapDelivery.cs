@@ -1,4 +1,5 @@
 using Blanket.Core.Domains;
+using Blanket.Core.Scheduling;
 using Blanket.Machine;
 
 namespace Blanket.Core.Traps;
@@ -37,7 +38,7 @@ public static class TrapDelivery
     {
         ref VcpuState state = ref vcpu.State;
         GuestTrap trap = state.Trap(vector);
-        if (!TryEnterKernel(ref state, out GuestFrame interrupted, out ulong stack))
+        if (!TryEnterKernel(vcpu, ref state, out GuestFrame interrupted, out ulong stack))
         {
             Crash(vcpu, trap.Address);
             return;
@@ -85,7 +86,7 @@ public static class TrapDelivery
     public static void DeliverFailsafe(Vcpu vcpu)
     {
         ref VcpuState state = ref vcpu.State;
-        if (!TryEnterKernel(ref state, out GuestFrame interrupted, out ulong stack))
+        if (!TryEnterKernel(vcpu, ref state, out GuestFrame interrupted, out ulong stack))
         {
             Crash(vcpu, state.FailsafeCallback);
             return;
@@ -110,7 +111,7 @@ public static class TrapDelivery
 
     private static void Enter(Vcpu vcpu, ref VcpuState state, ulong address, ushort selector, bool masksEvents)
     {
-        if (!TryEnterKernel(ref state, out GuestFrame frame, out ulong stack))
+        if (!TryEnterKernel(vcpu, ref state, out GuestFrame frame, out ulong stack))
         {
             Crash(vcpu, address);
             return;
@@ -120,7 +121,7 @@ public static class TrapDelivery
     }
 
     /// <summary>The frame of what is interrupted, and the stack to push it on; the guest is in kernel mode afterwards.</summary>
-    private static bool TryEnterKernel(ref VcpuState state, out GuestFrame frame, out ulong stack)
+    private static bool TryEnterKernel(Vcpu vcpu, ref VcpuState state, out GuestFrame frame, out ulong stack)
     {
         ref GuestRegisters registers = ref state.Registers;
         byte mask = state.UpcallMask;
@@ -141,6 +142,10 @@ public static class TrapDelivery
         {
             stack = state.KernelStackPointer & ~15UL;
             GuestSwitch.EnterGuestKernel(ref state);
+            if (vcpu.Schedule.IsRunStateAreaStale)
+            {
+                RunStateArea.Update(vcpu);
+            }
         }
 
         return state.KernelCr3 != 0;
