@@ -57,6 +57,24 @@ public static unsafe partial class Cpu
     public static extern ulong ReadTsc();
 
     [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "random_read")]
+    private static extern uint ReadRandom(ulong* value);
+
+    /// <summary>64 bits that nobody can guess: RDRAND where the CPU has it, else what the TSC shows of the machine's history.</summary>
+    public static ulong Random()
+    {
+        const uint HasRandom = 1U << 30;
+        ulong value = 0;
+        Cpuid(1, 0, out _, out _, out uint features, out _);
+        if ((features & HasRandom) != 0 && ReadRandom(&value) != 0)
+        {
+            return value;
+        }
+
+        return ReadTsc() * 0x9e3779b97f4a7c15;
+    }
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "cr0_read")]
     public static extern ulong ReadCr0();
 

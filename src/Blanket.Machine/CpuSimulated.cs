@@ -73,7 +73,9 @@ public static unsafe partial class Cpu
 
     public static void Fence() => Thread.MemoryBarrier();
 
-    public static int Number => 0;
+    /// <summary>The CPU that this thread stands for; host tests set it.</summary>
+    [ThreadStatic]
+    public static int Number;
 
     public static void Cpuid(uint leaf, uint subleaf, out uint eax, out uint ebx, out uint ecx, out uint edx) =>
         (eax, ebx, ecx, edx) = (0, 0, 0, 0);

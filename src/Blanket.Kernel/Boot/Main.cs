@@ -112,8 +112,7 @@ internal static unsafe class Main
             VirtioDevices.Probe(pci, new DeviceRegisterMapper(), new DeviceInterrupts(), DeviceRegistry.Found);
         }
 
-        ulong key = Cpu.ReadTsc();
-        StoreService.Initialize(key, key * 0x9e3779b97f4a7c15);
+        StoreService.Initialize(Cpu.Random(), Cpu.Random());
         BackendService.Initialize();
     }
 

@@ -20,7 +20,7 @@ internal static class Bridges
         s_switches = new NetworkSwitch?[bundle.BridgeCount];
         for (int i = 0; i < s_switches.Length; i++)
         {
-            s_switches[i] = NetworkSwitch.Create(BackendService.Host, Cpu.ReadTsc());
+            s_switches[i] = NetworkSwitch.Create(BackendService.Host, Cpu.Random());
             BootBundleBridge bridge = bundle.Bridge(i);
             if (s_switches[i] == null)
             {

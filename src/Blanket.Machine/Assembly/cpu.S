@@ -68,6 +68,17 @@ function tsc_read                   /* ordered after earlier loads */
     shl $32, %rdx
     or %rdx, %rax
     ret
+function random_read                /* RDRAND into *rdi; returns 1, or 0 when the generator has nothing */
+    mov $10, %ecx
+1:  rdrand %rax
+    jc 2f
+    dec %ecx
+    jnz 1b
+    xor %eax, %eax
+    ret
+2:  mov %rax, (%rdi)
+    mov $1, %eax
+    ret
 function cr0_read
     mov %cr0, %rax
     ret
