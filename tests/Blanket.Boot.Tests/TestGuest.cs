@@ -41,6 +41,7 @@ internal sealed class TestGuest
     {
         // The kernel unpacks one archive behind the other.
         CpioArchive archive = new();
+        archive.AddFile("common.sh", Resource("common.sh"));
         archive.AddFile(script, Resource(script), executable: true);
         string ramdisk = directory.PathOf(name + ".cpio");
         File.WriteAllBytes(ramdisk, [.. File.ReadAllBytes(Ramdisk), .. archive.ToArray()]);

@@ -1,0 +1,26 @@
+# Sourced by the first processes of the test guests.
+
+fail() {
+    echo "failed: $1"
+    sleep 1
+    exit 1
+}
+
+# Mounts, drivers, and the first disk.
+start() {
+    /bin/busybox mkdir -p /proc /sys /dev /tmp
+    /bin/busybox --install -s /bin
+    export PATH=/bin
+    mount -t proc proc /proc
+    mount -t sysfs sysfs /sys
+    mount -t devtmpfs devtmpfs /dev
+    while read -r module; do
+        insmod "/lib/modules/$module" 2> /dev/null
+    done < /lib/modules/order
+    tries=300
+    while [ ! -e /dev/xvda ]; do
+        [ "$tries" -gt 0 ] || fail 'no disk'
+        tries=$((tries - 1))
+        sleep 0.1
+    done
+}
