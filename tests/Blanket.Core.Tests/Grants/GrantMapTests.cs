@@ -220,7 +220,9 @@ public sealed class GrantMapTests
         Assert.Equal(0, _mapper.Guest.UpdateVa(GrantGuest.Linear(8), TestGuest.Entry(_mapper.Data(1), TestGuest.WritableFlags)));
         GrantUnmapAndReplaceArgument argument = new()
         {
-            HostAddress = GrantGuest.Linear(7), NewAddress = GrantGuest.Linear(8), Handle = map.Handle,
+            HostAddress = GrantGuest.Linear(7),
+            NewAddress = GrantGuest.Linear(8),
+            Handle = map.Handle,
         };
         Assert.Equal(GrantTableStatus.Okay, _mapper.Call(GrantTableOp.UnmapAndReplace, argument).Status);
         Assert.Equal(_mapper.Data(1), PageTableEntry.Frame(Entry(7)));
