@@ -155,6 +155,8 @@ internal static class GuestManager
             guest.Domain = null;
             if (guest.StartsAgain)
             {
+                // As many as before the first start, or something of the domain was left behind.
+                Log.Line("frames free "u8).Decimal(FrameAllocator.FreeFrames).End();
                 Start(guest);
             }
         }
