@@ -25,6 +25,7 @@ internal static class Program
             DoctorCommand.Create(report),
             DebugCommand.Create(report),
             BundleCommand.Create(report),
+            BenchCommand.Create(report),
         };
         ParseResult result = root.Parse(arguments);
         if (result.Errors.Count > 0)

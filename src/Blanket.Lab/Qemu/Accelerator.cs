@@ -9,7 +9,7 @@ public sealed record Accelerator(bool IsKvm, string Reason)
     public string Name => IsKvm ? "KVM" : "software emulation (TCG)";
 
     /// <summary>Value of QEMU's option -accel.</summary>
-    public string Argument => IsKvm ? "kvm" : "tcg,thread=multi";
+    public string Argument { get; init; } = IsKvm ? "kvm" : "tcg,thread=multi";
 
     /// <summary>
     /// Value of QEMU's option -cpu. With TCG it is 'max', which has what a Xen guest may look for (SYSCALL, NX, FSGSBASE, XSAVE,

@@ -1,0 +1,28 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Blanket.Lab.Bench;
+
+namespace Blanket.Cli.Benchmarks;
+
+/// <summary>Writes results for programs.</summary>
+internal static class BenchJson
+{
+    private static readonly JsonSerializerOptions Options = new() { WriteIndented = true };
+
+    /// <summary>An array of objects with name, unit, native, stock_xen and blanket; a value that is not there is null.</summary>
+    internal static string Write(IReadOnlyList<BenchResult> results, bool countInstructions)
+    {
+        IEnumerable<JsonNode> rows = results.Select(result => new JsonObject
+        {
+            ["name"] = result.Row.Name,
+            ["unit"] = countInstructions ? "instructions" : "ns",
+            ["native"] = result.Native,
+            ["stock_xen"] = result.StockXen,
+            ["blanket"] = result.Blanket,
+        });
+        return new JsonArray([.. rows]).ToJsonString(Options) + Environment.NewLine;
+    }
+}

@@ -1,0 +1,122 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Linq;
+using System.Security.Cryptography;
+using System.Text;
+using System.Threading;
+using System.Threading.Tasks;
+using Blanket.Lab.DefaultGuest;
+using Blanket.Lab.Hosting;
+
+namespace Blanket.Lab.Bench;
+
+/// <summary>The measured guest: Debian's cloud kernel and an initramfs whose only program is <c>Guest/bench.c</c>.</summary>
+public sealed class BenchGuest
+{
+    /// <summary>Its name on every bed.</summary>
+    public const string Name = "bench";
+
+    /// <summary>Its memory in MiB on every bed.</summary>
+    public const int MemoryMiB = 256;
+
+    private const string Compiler = "gcc";
+    private const string KernelPackage = "linux-image-cloud-amd64";
+    private const string Source = "bench.c";
+    private const long DiskSize = 64L << 20;
+
+    /// <summary>Frontends of Xen, and virtio's drivers for the native run.</summary>
+    private static readonly string[] ModuleNames = ["xen-blkfront", "virtio_pci", "virtio_blk"];
+
+    private BenchGuest(string kernel, string ramdisk)
+    {
+        Kernel = kernel;
+        Ramdisk = ramdisk;
+    }
+
+    /// <summary>Path of the kernel, a bzImage.</summary>
+    public string Kernel { get; }
+
+    /// <summary>Path of the initramfs.</summary>
+    public string Ramdisk { get; }
+
+    /// <summary>Makes what is not in the cache yet.</summary>
+    /// <exception cref="HostException">A package cannot be had, or the compiler failed.</exception>
+    public static async Task<BenchGuest> PrepareAsync(Action<string> report, CancellationToken cancellation)
+    {
+        string package = await new DebianPackages(report).UnpackAsync(KernelPackage, "linux-image-", cancellation).ConfigureAwait(false);
+        string kernel = Directory.EnumerateFiles(Path.Combine(package, "boot"), "vmlinuz-*").Single();
+        string release = Path.GetFileName(kernel)["vmlinuz-".Length..];
+        byte[] source = BenchResource.Read(Source);
+        string version = Convert.ToHexStringLower(SHA256.HashData(source))[..12];
+        string directory = await CacheDirectory.OnceAsync(Path.Combine("bench-guest", $"{release}-{version}"), async draft =>
+        {
+            report("compiling the measuring program");
+            byte[] program = await CompileAsync(source, draft, cancellation).ConfigureAwait(false);
+            byte[] archive = await ArchiveAsync(program, Path.Combine(package, "lib", "modules", release), cancellation).ConfigureAwait(false);
+            await File.WriteAllBytesAsync(Path.Combine(draft, "initramfs.cpio"), archive, cancellation).ConfigureAwait(false);
+        }).ConfigureAwait(false);
+        return new BenchGuest(kernel, Path.Combine(directory, "initramfs.cpio"));
+    }
+
+    /// <summary>The kernel's command line.</summary>
+    /// <param name="console">Such as <c>hvc0</c>.</param>
+    /// <param name="withDisk">Whether the disk rows are measured.</param>
+    public static string CommandLine(string console, bool withDisk) =>
+        $"console={console} panic=-1 mitigations=off quiet" + (withDisk ? string.Empty : " bench=cpu");
+
+    /// <summary>A new empty disk.</summary>
+    public static void WriteDisk(string path)
+    {
+        using FileStream stream = File.Create(path);
+        stream.SetLength(DiskSize);
+    }
+
+    /// <summary>A guest configuration in the syntax that stock Xen and Blanket share.</summary>
+    /// <param name="kernel">Path of the kernel.</param>
+    /// <param name="ramdisk">Path of the initramfs.</param>
+    /// <param name="disk">An entry of the list of disks.</param>
+    /// <param name="withDisk">Whether the disk rows are measured.</param>
+    public static string Configuration(string kernel, string ramdisk, string disk, bool withDisk) => string.Create(CultureInfo.InvariantCulture, $"""
+        name = "{Name}"
+        type = "pv"
+        memory = {MemoryMiB}
+        vcpus = 1
+        kernel = "{kernel}"
+        ramdisk = "{ramdisk}"
+        cmdline = "{CommandLine("hvc0", withDisk)}"
+        disk = [ "{disk}" ]
+        on_crash = "destroy"
+
+        """);
+
+    private static async Task<byte[]> CompileAsync(byte[] source, string directory, CancellationToken cancellation)
+    {
+        string program = Path.Combine(directory, "bench");
+        await Tool.RequireAsync(Compiler, ["-static", "-O2", "-x", "c", "-o", program, "-"], source, cancellation: cancellation).ConfigureAwait(false);
+        byte[] content = await File.ReadAllBytesAsync(program, cancellation).ConfigureAwait(false);
+        File.Delete(program);
+        return content;
+    }
+
+    private static async Task<byte[]> ArchiveAsync(byte[] program, string moduleDirectory, CancellationToken cancellation)
+    {
+        CpioArchive archive = new();
+        foreach (string directory in new[] { "dev", "lib", "lib/modules", "proc", "sys" })
+        {
+            archive.AddDirectory(directory);
+        }
+
+        archive.AddCharacterDevice("dev/console", 5, 1);
+        archive.AddFile("init", program, executable: true);
+        IReadOnlyList<KernelModule> modules = await new KernelModules(moduleDirectory).LoadAsync(ModuleNames, cancellation).ConfigureAwait(false);
+        foreach (KernelModule module in modules)
+        {
+            archive.AddFile($"lib/modules/{module.Name}.ko", module.Content);
+        }
+
+        archive.AddFile("lib/modules/order", Encoding.ASCII.GetBytes(string.Concat(modules.Select(module => $"{module.Name}.ko\n"))));
+        return archive.ToArray();
+    }
+}

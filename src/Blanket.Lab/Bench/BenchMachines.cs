@@ -1,0 +1,133 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Text;
+using System.Threading;
+using System.Threading.Tasks;
+using Blanket.Lab.Bench.StockXen;
+using Blanket.Lab.Bundles;
+using Blanket.Lab.DefaultGuest;
+using Blanket.Lab.Qemu;
+
+namespace Blanket.Lab.Bench;
+
+/// <summary>Makes the three machines, alike except for what boots and for the memory that it needs besides the guest's.</summary>
+/// <param name="guest">The measured guest.</param>
+/// <param name="accelerator">What the host offers.</param>
+/// <param name="countInstructions">
+/// QEMU's instruction counter is the clock: one instruction is one nanosecond, whatever the host does meanwhile, and idle time
+/// is skipped (<c>-icount shift=0,sleep=off</c>). For software emulation only.
+/// </param>
+/// <param name="directory">Where disks and bundles are made; the caller deletes it.</param>
+public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, bool countInstructions, string directory)
+{
+    /// <summary>
+    /// The CPU of software emulation on every bed. SMAP ends stock Xen's dom0 there and RDTSCP is emulated wrongly for Xen's
+    /// guests; no bed has them, so that all beds run on one CPU.
+    /// </summary>
+    private const string EmulatedCpu = "max,-la57,-smap,-rdtscp";
+
+    /// <summary>Stock Xen, its heap and dom0 besides the guest.</summary>
+    private const int StockXenMemoryMiB = 512;
+
+    private const string XenOptions =
+        "com1=115200,8n1 console=com1 dom0_mem=320M,max:320M dom0_max_vcpus=1 noreboot";
+
+    private const string Dom0Options = "console=hvc0 quiet loglevel=0 mitigations=off";
+
+    /// <summary>Whether the disk rows are measured: waiting for a device takes no instructions.</summary>
+    public bool WithDisk => !countInstructions;
+
+    /// <summary>The guest's kernel in L1's place.</summary>
+    public BenchBed Native() => new("native", Machine("native") with
+    {
+        Kernel = guest.Kernel,
+        Module = guest.Ramdisk,
+        CommandLine = BenchGuest.CommandLine("ttyS0", WithDisk),
+        MemoryMiB = BenchGuest.MemoryMiB,
+    }, Console: null);
+
+    /// <summary>The guest on Blanket.</summary>
+    /// <param name="image">Path of blanket.elf.</param>
+    /// <param name="cancellation">Stops the work.</param>
+    public async Task<BenchBed> BlanketAsync(string image, CancellationToken cancellation)
+    {
+        MachineOptions machine = Machine("blanket");
+        string disk = machine.Disks.Single().Specification.Target;
+        MachinePlan plan = MachinePlan.For([ReadConfiguration($"format=raw, vdev=xvda, access=rw, target={disk}")]);
+        byte[] bundle = await BundleBuilder.BuildAsync(plan, string.Empty, cancellation).ConfigureAwait(false);
+        string file = Path.Combine(directory, "bundle");
+        await File.WriteAllBytesAsync(file, bundle, cancellation).ConfigureAwait(false);
+        return new BenchBed("Blanket", machine with
+        {
+            Kernel = image,
+            Module = file,
+            MemoryMiB = BundleBuilder.RequiredMemoryMiB(plan, bundle.Length),
+            ConsolePorts =
+            [
+                (MachinePlan.BlanketConsolePort, MachinePlan.BlanketConsolePortName),
+                .. plan.Guests.Select(planned => (planned.ConsolePort, planned.ConsolePortName)),
+            ],
+        }, plan.Guests[0].ConsolePort);
+    }
+
+    /// <summary>The guest on Debian's stock Xen with a Debian dom0.</summary>
+    /// <param name="report">Takes a line for each step that takes a while.</param>
+    /// <param name="cancellation">Stops the work.</param>
+    public async Task<BenchBed> StockXenAsync(Action<string> report, CancellationToken cancellation)
+    {
+        StockXenImage xen = await StockXenImage.PrepareAsync(report, cancellation).ConfigureAwait(false);
+        string ramdisk = Path.Combine(directory, "dom0.cpio");
+        await File.WriteAllBytesAsync(
+            ramdisk, [.. await File.ReadAllBytesAsync(xen.Ramdisk, cancellation).ConfigureAwait(false), .. Job()], cancellation).ConfigureAwait(false);
+        MachineOptions machine = Machine("xen");
+        return new BenchBed("stock Xen", machine with
+        {
+            Kernel = xen.Hypervisor,
+            CommandLine = XenOptions,
+            MemoryMiB = BenchGuest.MemoryMiB + StockXenMemoryMiB,
+            ExtraArguments = [.. machine.ExtraArguments, "-initrd", $"{Escape(xen.Kernel)} {Dom0Options},{Escape(ramdisk)}"],
+        }, Console: null);
+    }
+
+    /// <summary>What dom0 runs, as an archive that the kernel unpacks behind dom0's root.</summary>
+    private byte[] Job()
+    {
+        CpioArchive archive = new();
+        archive.AddFile("job/guest.cfg", Encoding.UTF8.GetBytes(
+            BenchGuest.Configuration("/job/kernel", "/job/ramdisk", "phy:/dev/vda,xvda,w", WithDisk)));
+        archive.AddFile("job/kernel", File.ReadAllBytes(guest.Kernel));
+        archive.AddFile("job/ramdisk", File.ReadAllBytes(guest.Ramdisk));
+        return archive.ToArray();
+    }
+
+    /// <summary>A comma separates modules.</summary>
+    private static string Escape(string path) => path.Replace(",", ",,", StringComparison.Ordinal);
+
+    private Configuration.GuestConfiguration ReadConfiguration(string disk)
+    {
+        string path = Path.Combine(directory, "bench.cfg");
+        File.WriteAllText(path, BenchGuest.Configuration(guest.Kernel, guest.Ramdisk, disk, WithDisk));
+        return Configuration.GuestConfigurationReader.ReadFile(path).Guest;
+    }
+
+    private MachineOptions Machine(string name)
+    {
+        string disk = Path.Combine(directory, name + ".raw");
+        BenchGuest.WriteDisk(disk);
+        Configuration.GuestConfiguration planned = ReadConfiguration($"format=raw, vdev=xvda, access=rw, target={disk}");
+        return new MachineOptions
+        {
+            Kernel = string.Empty,
+            Accelerator = countInstructions ? accelerator with { Argument = "tcg" } : accelerator,
+            MemoryMiB = 0,
+            Disks = [.. MachinePlan.For([planned]).Disks],
+            ExtraArguments =
+            [
+                .. accelerator.IsKvm ? Array.Empty<string>() : ["-cpu", EmulatedCpu],
+                .. countInstructions ? ["-icount", "shift=0,sleep=off"] : Array.Empty<string>(),
+            ],
+        };
+    }
+}

@@ -1,0 +1,58 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+
+namespace Blanket.Lab.Bench;
+
+/// <summary>Reads what the measuring program prints: lines <c>bench: NAME NANOSECONDS</c>, then <c>bench: done</c>.</summary>
+public sealed class BenchOutput
+{
+    private const string Prefix = "bench: ";
+    private const string DoneWord = "done";
+    private const string FailurePrefix = "failed: ";
+
+    private readonly Dictionary<string, long> _values = new(StringComparer.Ordinal);
+
+    /// <summary>Nanoseconds of the guest for one operation, by <see cref="BenchRow.Name"/>.</summary>
+    public IReadOnlyDictionary<string, long> Values => _values;
+
+    /// <summary>Whether the program came to its end.</summary>
+    public bool IsDone { get; private set; }
+
+    /// <summary>Why it did not, in its own words; null if it has not said anything.</summary>
+    public string? Failure { get; private set; }
+
+    /// <summary>Whether nothing more will come.</summary>
+    public bool IsOver => IsDone || Failure is not null;
+
+    /// <summary>Takes a line of the guest's console; other lines are ignored.</summary>
+    public void Add(string line)
+    {
+        if (!line.StartsWith(Prefix, StringComparison.Ordinal))
+        {
+            return;
+        }
+
+        string rest = line[Prefix.Length..];
+        if (rest == DoneWord)
+        {
+            IsDone = true;
+        }
+        else if (rest.StartsWith(FailurePrefix, StringComparison.Ordinal))
+        {
+            Failure = rest[FailurePrefix.Length..];
+        }
+        else
+        {
+            AddValue(rest.Split(' '));
+        }
+    }
+
+    private void AddValue(string[] words)
+    {
+        if (words.Length == 2 && long.TryParse(words[1], NumberStyles.None, CultureInfo.InvariantCulture, out long value))
+        {
+            _values[words[0]] = value;
+        }
+    }
+}
