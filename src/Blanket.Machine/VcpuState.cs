@@ -179,7 +179,7 @@ public unsafe struct VcpuState
     [FieldOffset(RegistersOffset)]
     public GuestRegisters Registers;
 
-    /// <summary>The guest's xmm0-xmm15 while C# runs: compiled code uses them.</summary>
+    /// <summary>The guest's xmm0 and xmm8 (16 bytes each at 16 times their number) while C# runs: compiled code uses these two.</summary>
     [FieldOffset(0x1c0)]
     public fixed byte Xmm[256];
 

@@ -226,11 +226,11 @@ function extended_control_write     /* XCR0 := rdi */
     xsetbv
     ret
 /*
- * The whole vector state of a vCPU: memory to registers and back. xmm0-15 of a guest are in VCPU_XMM while C# runs.
+ * The whole vector state of a vCPU: memory to registers and back. xmm0 and xmm8 of a guest are in VCPU_XMM while C# runs.
  * rdi VcpuState, rsi its XSAVE area, rdx the components (0: FXSAVE, the CPU has no XSAVE).
  */
 function vector_state_save
-    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    .irp n, 0, 8
     movups VCPU_XMM + \n * 16(%rdi), %xmm\n
     .endr
     mov %edx, %eax
@@ -251,7 +251,7 @@ function vector_state_load
     jmp 2f
 1:  guarded 3f
     fxrstor64 (%rsi)
-2:  .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+2:  .irp n, 0, 8
     movups %xmm\n, VCPU_XMM + \n * 16(%rdi)
     .endr
     xor %eax, %eax
