@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Runtime.InteropServices;
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
 using Blanket.Core.Events;
@@ -19,7 +18,6 @@ internal sealed class TestGuest
 
     private readonly Stack<uint> _freeReferences = new();
     private readonly Stack<ulong> _freeFrames = new();
-    private readonly byte[] _arguments = new byte[64];
 
     internal TestGuest(TestMachine machine, Domain domain)
     {
@@ -119,8 +117,8 @@ internal sealed class TestGuest
     /// <summary>Sends an event through a port.</summary>
     internal void Send(uint port)
     {
-        GuestMemory.Simulate(ArgumentBase, _arguments);
-        MemoryMarshal.Write(_arguments, in port);
+        byte[] memory = BitConverter.GetBytes(port);
+        GuestMemory.Simulate(ArgumentBase, memory);
         HypercallArguments arguments = new() { A1 = EventChannelOp.Send, A2 = ArgumentBase };
         Assert.Equal(0, EventChannelHypercalls.Handle(Domain.Vcpus[0]!, ref arguments));
         ServiceChannels.RunPending();

@@ -18,7 +18,7 @@ internal sealed class TestMachine
     private readonly XenStore _store;
     private readonly StoreClient _client;
 
-    internal TestMachine(int frames = 2048)
+    internal TestMachine(int frames = 2048, int cpus = 1)
     {
         FrameTable.Simulate(frames);
         FrameOwners.Initialize();
@@ -33,13 +33,13 @@ internal sealed class TestMachine
         Assert.True(FrameAllocator.TryAllocate(order, ulong.MaxValue, out ulong table));
         MachineToPhysical.Initialize(table << Cpu.PageShift, (ulong)frames);
         VcpuNotifier.Install(new NoNotifier());
-        ServiceChannels.Initialize(64, 1);
+        ServiceChannels.Initialize(64, cpus);
         _store = new XenStore(new StoreSide(), new StoreQuotas(), new StoreCapacity { Memory = 1 << 20, ReservedMemory = 1 << 18 }, 1, 2);
         Assert.Equal(XenStoreError.None, _store.CreateDomain(DomainId.Services, true));
         Assert.Equal(XenStoreError.None, _store.CreateClient(DomainId.Services, 64, out StoreClient? services));
         Assert.Equal(XenStoreError.None, _store.CreateClient(0, 64, out StoreClient? client));
         _client = client!;
-        Bus = new BackendBus(_host, services!, 16, 1);
+        Bus = new BackendBus(_host, services!, 16, cpus);
     }
 
     internal BackendBus Bus { get; }
@@ -69,6 +69,17 @@ internal sealed class TestMachine
     {
         _store.Release(guest.Domain.Id);
         Assert.Equal(XenStoreError.None, _store.DestroyDomain(guest.Domain.Id));
+    }
+
+    /// <summary>What a CPU does on its exit path, the store left out: safe on several threads.</summary>
+    internal void RunExitPath()
+    {
+        ServiceChannels.RunPending();
+        if (_host.HasWork)
+        {
+            _host.HasWork = false;
+            Bus.Process();
+        }
     }
 
     /// <summary>Lets watches and backends work until nothing is left to do.</summary>
@@ -126,7 +137,7 @@ internal sealed class TestMachine
 
     private sealed class SimulatedHost : BackendHost
     {
-        internal bool HasWork;
+        internal volatile bool HasWork;
         internal ulong Time;
         internal ulong WakeTime = ulong.MaxValue;
         private bool _isStoreLocked;

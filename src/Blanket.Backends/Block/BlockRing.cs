@@ -46,7 +46,6 @@ internal sealed class BlockRing : RingWorker
     // The barrier that has been taken; nothing behind it is taken before it is answered.
     private int _barrier = None;
     private bool _hasSubmitted;
-    private bool _isBroken;
 
     internal BlockRing(BackendBus bus, VbdDevice vbd, BlockDevice device, int queue)
         : base(bus)
@@ -54,11 +53,8 @@ internal sealed class BlockRing : RingWorker
         _vbd = vbd;
         _device = device;
         _queue = queue;
-        _events = new EventLink(this);
+        _events = new EventLink(bus, this);
     }
-
-    /// <summary>Whether the frontend broke the rules of the ring.</summary>
-    internal bool IsBroken => Volatile.Read(ref _isBroken);
 
     private Domain Guest => _vbd.Domain;
 
@@ -85,7 +81,6 @@ internal sealed class BlockRing : RingWorker
 
         _layout = layout;
         _sectorShift = sectorShift;
-        _isBroken = false;
         ResetSlots();
         Open();
         return 0;
@@ -137,7 +132,7 @@ internal sealed class BlockRing : RingWorker
         FinishEnded();
         ContinueWaiting();
         StartBarrierWhenAlone();
-        bool mayTake = IsOpen && !_isBroken;
+        bool mayTake = IsOpen;
         if (mayTake)
         {
             TakeRequests();
@@ -155,11 +150,11 @@ internal sealed class BlockRing : RingWorker
         }
 
         // A stalled ring asks for no notification: what it waits for comes from the device.
-        return mayTake && !_isBroken && !IsStalled && _ring.ArmRequestEvent();
+        return IsOpen && !IsStalled && _ring.ArmRequestEvent();
     }
 
     /// <inheritdoc/>
-    private protected override void Drained() => _vbd.Notice();
+    private protected override void Report() => _vbd.Notice();
 
     private void ResetSlots()
     {
@@ -179,9 +174,8 @@ internal sealed class BlockRing : RingWorker
     {
         if (!_ring.TryCountRequests(out uint count))
         {
-            Volatile.Write(ref _isBroken, true);
             Log.Line("domain "u8).Decimal(Guest.Id).Text(" broke the ring of vbd "u8).Decimal(_vbd.DeviceId).End();
-            _vbd.Notice();
+            Break();
             return;
         }
 

@@ -21,6 +21,9 @@ public sealed class BackendBus
     private readonly ReadyWorkers[] _ready;
     private readonly BackendHost _host;
     private SpinLock _lock;
+
+    // No device is in a slot from here on.
+    private int _end;
     private int _signals;
 
     /// <summary>No devices.</summary>
@@ -51,22 +54,15 @@ public sealed class BackendBus
     /// <summary>Does what waits to be done for any device.</summary>
     public void Process()
     {
-        ReadyWorkers ready = _ready[Cpu.Number];
-        if (ready.Running != null)
-        {
-            // The exit path stands at the bottom of the stack: the handler that ran it was abandoned.
-            ready.Running.Abandoned();
-            ready.Running = null;
-        }
-
-        RunReady(ready);
+        CheckAbandoned();
         if (Interlocked.Increment(ref _signals) != 1)
         {
             return;
         }
 
         ulong wake = Never;
-        for (int i = 0; i < _devices.Length; i++)
+        int end = Volatile.Read(ref _end);
+        for (int i = 0; i < end; i++)
         {
             BackendDevice? device = Volatile.Read(ref _devices[i]);
             if (device != null)
@@ -101,6 +97,21 @@ public sealed class BackendBus
         }
     }
 
+    /// <summary>
+    /// To be called where no worker can be at work below in the stack: on the exit path. If one seems to be, the handler that ran it was abandoned.
+    /// </summary>
+    internal void CheckAbandoned()
+    {
+        ReadyWorkers ready = _ready[Cpu.Number];
+        SerialWorker? abandoned = ready.Running;
+        if (abandoned != null)
+        {
+            ready.Running = null;
+            Log.Line("a backend's handler was abandoned; its rings are closed"u8).End();
+            abandoned.Abandoned();
+        }
+    }
+
     /// <summary>Asks for <see cref="Process"/> to be called.</summary>
     internal void RequestProcess() => _host.WorkArrived();
 
@@ -114,7 +125,8 @@ public sealed class BackendBus
             if (_devices[i] == null)
             {
                 slot = i;
-                _devices[i] = device;
+                Volatile.Write(ref _devices[i], device);
+                Volatile.Write(ref _end, Math.Max(_end, i + 1));
             }
         }
 
@@ -130,7 +142,7 @@ public sealed class BackendBus
         {
             if (_devices[i] == device)
             {
-                _devices[i] = null;
+                Volatile.Write(ref _devices[i], null);
             }
         }
 
@@ -139,22 +151,17 @@ public sealed class BackendBus
 
     private void RunReady(ReadyWorkers ready)
     {
-        for (int i = 0; i < RunsPerCall; i++)
+        for (int i = 0; i < RunsPerCall && !ready.IsEmpty; i++)
         {
-            SerialWorker? worker = ready.Take();
-            if (worker == null)
-            {
-                break;
-            }
-
+            SerialWorker worker = ready.Take();
             ready.Running = worker;
             worker.Work();
             ready.Running = null;
         }
 
-        if (!ready.IsEmpty)
+        while (!ready.IsEmpty)
         {
-            _host.WorkArrived();
+            ready.Take().Defer();
         }
     }
 }

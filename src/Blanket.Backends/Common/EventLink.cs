@@ -6,15 +6,18 @@ namespace Blanket.Backends;
 /// <summary>An event channel of a guest and the workers that its events wake.</summary>
 internal sealed class EventLink : ServiceChannelHandler
 {
+    private readonly BackendBus _bus;
     private readonly SerialWorker _worker;
     private readonly SerialWorker? _second;
     private ServiceChannel _channel;
 
     /// <summary>Bound to nothing.</summary>
+    /// <param name="bus">The machine's backends.</param>
     /// <param name="worker">What events wake.</param>
     /// <param name="second">What they wake too.</param>
-    internal EventLink(SerialWorker worker, SerialWorker? second = null)
+    internal EventLink(BackendBus bus, SerialWorker worker, SerialWorker? second = null)
     {
+        _bus = bus;
         _worker = worker;
         _second = second;
     }
@@ -36,6 +39,7 @@ internal sealed class EventLink : ServiceChannelHandler
     /// <inheritdoc/>
     public override void Raised()
     {
+        _bus.CheckAbandoned();
         _worker.Kick();
         if (_second != null)
         {

@@ -28,21 +28,17 @@ internal sealed class ReadyWorkers
         _last = worker;
     }
 
-    /// <summary>Takes the worker that has waited longest; null when none waits.</summary>
-    internal SerialWorker? Take()
+    /// <summary>Takes the worker that has waited longest; one must wait.</summary>
+    internal SerialWorker Take()
     {
-        SerialWorker? worker = _first;
-        if (worker != null)
+        SerialWorker worker = _first!;
+        _first = worker.NextReady;
+        if (_first == null)
         {
-            _first = worker.NextReady;
-            if (_first == null)
-            {
-                _last = null;
-            }
-
-            worker.NextReady = null;
+            _last = null;
         }
 
+        worker.NextReady = null;
         return worker;
     }
 }

@@ -8,6 +8,7 @@ namespace Blanket.Backends;
 internal abstract class RingWorker : SerialWorker
 {
     private int _isOpen;
+    private int _isBroken;
     private int _isDrained = 1;
 
     private protected RingWorker(BackendBus bus)
@@ -18,13 +19,16 @@ internal abstract class RingWorker : SerialWorker
     /// <summary>Whether the rings are in use by nobody: not started, or stopped and nothing is in flight any more.</summary>
     internal bool IsDrained => Volatile.Read(ref _isDrained) != 0;
 
+    /// <summary>Whether the rings cannot be used any more, because the frontend broke their rules or the work on them failed.</summary>
+    internal bool IsBroken => Volatile.Read(ref _isBroken) != 0;
+
     /// <summary>Whether new work is to be taken from the rings.</summary>
     private protected bool IsOpen => Volatile.Read(ref _isOpen) != 0;
 
     /// <summary>Whether nothing is in flight.</summary>
     private protected abstract bool IsIdle { get; }
 
-    /// <summary>Takes nothing more from the rings. <see cref="IsDrained"/> follows, with a call of <see cref="Drained"/>.</summary>
+    /// <summary>Takes nothing more from the rings. <see cref="IsDrained"/> follows, with a call of <see cref="Report"/>.</summary>
     internal void BeginDetach()
     {
         Volatile.Write(ref _isOpen, 0);
@@ -34,24 +38,33 @@ internal abstract class RingWorker : SerialWorker
     /// <inheritdoc/>
     internal override void Abandoned()
     {
-        // Its guest is crashed for it. What is in flight is still ended.
-        Volatile.Write(ref _isOpen, 0);
+        // What is in flight is still ended.
+        Break();
         base.Abandoned();
     }
 
     /// <summary>Starts on rings that are set up.</summary>
     private protected void Open()
     {
+        Volatile.Write(ref _isBroken, 0);
         Volatile.Write(ref _isOpen, 1);
         Volatile.Write(ref _isDrained, 0);
         Kick();
     }
 
+    /// <summary>Gives the rings up; nothing more is taken from them.</summary>
+    private protected void Break()
+    {
+        Volatile.Write(ref _isOpen, 0);
+        Volatile.Write(ref _isBroken, 1);
+        Report();
+    }
+
     /// <summary>One bounded round of work; with <see cref="IsOpen"/> false only what ends things in flight. True when more can be done at once.</summary>
     private protected abstract bool WorkOnRings();
 
-    /// <summary>Tells the owner that the rings are drained.</summary>
-    private protected abstract void Drained();
+    /// <summary>Tells the owner that the rings are drained or broken.</summary>
+    private protected abstract void Report();
 
     /// <inheritdoc/>
     private protected sealed override bool Round()
@@ -65,7 +78,7 @@ internal abstract class RingWorker : SerialWorker
         if (!IsOpen && IsIdle)
         {
             Volatile.Write(ref _isDrained, 1);
-            Drained();
+            Report();
             return false;
         }
 

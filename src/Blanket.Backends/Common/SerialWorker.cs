@@ -52,7 +52,12 @@ public abstract class SerialWorker
             }
         }
 
-        // The signals stay, so that nobody else starts meanwhile.
+        Defer();
+    }
+
+    /// <summary>Puts the work off until <see cref="Resume"/>. The signals stay, so that nobody else starts meanwhile.</summary>
+    internal void Defer()
+    {
         Volatile.Write(ref _isDeferred, 1);
         _bus.RequestProcess();
     }

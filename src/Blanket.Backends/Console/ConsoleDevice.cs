@@ -24,7 +24,7 @@ public sealed class ConsoleDevice : XenbusBackend
     internal override ulong WakeTime => _ring.WakeTime;
 
     /// <inheritdoc/>
-    private protected override bool IsBroken => false;
+    private protected override bool IsBroken => _ring.IsBroken;
 
     /// <summary>Gives a guest a further console. Creates objects, in the caller's arena.</summary>
     /// <param name="bus">The machine's backends.</param>

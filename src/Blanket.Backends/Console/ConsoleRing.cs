@@ -50,7 +50,7 @@ internal sealed class ConsoleRing : RingWorker
         _bus = bus;
         _device = device;
         _port = port;
-        _events = new EventLink(this);
+        _events = new EventLink(bus, this);
         if (port != null)
         {
             port.Client = new PortClient(this);
@@ -136,7 +136,7 @@ internal sealed class ConsoleRing : RingWorker
     }
 
     /// <inheritdoc/>
-    private protected override void Drained() => _device.Notice();
+    private protected override void Report() => _device.Notice();
 
     private bool MoveOutput(out bool tookAny)
     {

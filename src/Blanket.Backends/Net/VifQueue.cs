@@ -11,9 +11,9 @@ internal sealed class VifQueue
     {
         Transmit = new VifTransmit(bus, vif, owner);
         Receive = new VifReceive(bus, vif, owner);
-        _shared = new EventLink(Transmit, Receive);
-        _transmitOnly = new EventLink(Transmit);
-        _receiveOnly = new EventLink(Receive);
+        _shared = new EventLink(bus, Transmit, Receive);
+        _transmitOnly = new EventLink(bus, Transmit);
+        _receiveOnly = new EventLink(bus, Receive);
     }
 
     internal VifTransmit Transmit { get; }

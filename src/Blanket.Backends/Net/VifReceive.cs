@@ -28,7 +28,6 @@ internal sealed class VifReceive : RingWorker
     private int _hasNew;
     private ulong _blockedSince = BackendBus.Never;
     private ulong _wakeTime = BackendBus.Never;
-    private bool _isBroken;
 
     internal VifReceive(BackendBus bus, VifDevice vif, NetworkSwitch owner)
         : base(bus)
@@ -37,9 +36,6 @@ internal sealed class VifReceive : RingWorker
         _vif = vif;
         _switch = owner;
     }
-
-    /// <summary>Whether the frontend broke the rules of the ring.</summary>
-    internal bool IsBroken => Volatile.Read(ref _isBroken);
 
     /// <summary>When packets that wait are looked after; <see cref="BackendBus.Never"/> for none.</summary>
     internal ulong WakeTime => Volatile.Read(ref _wakeTime);
@@ -66,7 +62,6 @@ internal sealed class VifReceive : RingWorker
     internal void Start(EventLink events)
     {
         _events = events;
-        _isBroken = false;
         _blockedSince = BackendBus.Never;
         Open();
     }
@@ -111,13 +106,13 @@ internal sealed class VifReceive : RingWorker
     /// <inheritdoc/>
     private protected override bool WorkOnRings()
     {
-        bool hasMore = IsOpen && !_isBroken ? Deliver() : DropAll();
+        bool hasMore = IsOpen ? Deliver() : DropAll();
         _switch.EndBurst();
         return hasMore;
     }
 
     /// <inheritdoc/>
-    private protected override void Drained() => _vif.Notice();
+    private protected override void Report() => _vif.Notice();
 
     private bool Deliver()
     {
@@ -203,9 +198,8 @@ internal sealed class VifReceive : RingWorker
         hasRoom = false;
         if (!_ring.TryCountRequests(out uint requests))
         {
-            Volatile.Write(ref _isBroken, true);
             Log.Line("domain "u8).Decimal(_vif.Domain.Id).Text(" broke the receive ring of vif "u8).Decimal(_vif.DeviceId).End();
-            _vif.Notice();
+            Break();
             return false;
         }
 
@@ -299,7 +293,9 @@ internal sealed class VifReceive : RingWorker
         // A page that cannot be written costs the guest this packet; the rest of it is of no use then.
         NetifReceiveResponse response = new()
         {
-            Id = request.Id, Flags = flags, Status = isCovered ? (short)length : Netif.Error,
+            Id = request.Id,
+            Flags = flags,
+            Status = isCovered ? (short)length : Netif.Error,
         };
         _ring.PutResponse(MemoryMarshal.AsBytes(new Span<NetifReceiveResponse>(ref response)));
     }

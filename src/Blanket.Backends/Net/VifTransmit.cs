@@ -25,7 +25,6 @@ internal sealed class VifTransmit : RingWorker
     private readonly NetworkSwitch _switch;
     private readonly RingPages _pages = new(1);
     private readonly SharedRing _ring = new(1);
-    private readonly Origin _origin;
     private readonly HeaderMemory _headers = new(NetLimits.Packets);
     private readonly Packet[] _packets = new Packet[NetLimits.Packets];
     private readonly int[] _firstSlot = new int[NetLimits.Packets];
@@ -38,7 +37,6 @@ internal sealed class VifTransmit : RingWorker
     private int _freeSlot = None;
     private int _released = None;
     private ulong _wakeTime = BackendBus.Never;
-    private bool _isBroken;
 
     internal VifTransmit(BackendBus bus, VifDevice vif, NetworkSwitch owner)
         : base(bus)
@@ -46,11 +44,20 @@ internal sealed class VifTransmit : RingWorker
         _bus = bus;
         _vif = vif;
         _switch = owner;
-        _origin = new Origin(this);
-    }
+        PacketSource origin = new Origin(this);
+        for (int i = 0; i < NetLimits.Packets; i++)
+        {
+            _packets[i] = new Packet(origin, i, NetLimits.ToleratedSlots) { Next = _freePacket };
+            _freePacket = i;
+            _freePackets++;
+        }
 
-    /// <summary>Whether the frontend broke the rules of the ring.</summary>
-    internal bool IsBroken => Volatile.Read(ref _isBroken);
+        for (int i = 0; i < MaximumSlots; i++)
+        {
+            _slots[i].Next = _freeSlot;
+            _freeSlot = i;
+        }
+    }
 
     /// <summary>When the rate limit lets packets through again; <see cref="BackendBus.Never"/> while none waits for it.</summary>
     internal ulong WakeTime => Volatile.Read(ref _wakeTime);
@@ -68,15 +75,7 @@ internal sealed class VifTransmit : RingWorker
 
         for (int i = 0; i < NetLimits.Packets; i++)
         {
-            _packets[i] = new Packet(_origin, i, _headers.Address(i), NetLimits.ToleratedSlots) { Next = _freePacket };
-            _freePacket = i;
-            _freePackets++;
-        }
-
-        for (int i = 0; i < MaximumSlots; i++)
-        {
-            _slots[i].Next = _freeSlot;
-            _freeSlot = i;
+            _packets[i].SetHeaderMemory(_headers.Address(i));
         }
 
         return true;
@@ -104,7 +103,6 @@ internal sealed class VifTransmit : RingWorker
     internal void Start(EventLink events)
     {
         _events = events;
-        _isBroken = false;
         _wakeTime = BackendBus.Never;
         Open();
     }
@@ -134,7 +132,7 @@ internal sealed class VifTransmit : RingWorker
     private protected override bool WorkOnRings()
     {
         FinishReleased();
-        bool mayTake = IsOpen && !_isBroken;
+        bool mayTake = IsOpen;
         bool hasMore = mayTake && TakePackets();
         _switch.EndBurst();
         if (mayTake && _ring.PublishResponses())
@@ -149,11 +147,11 @@ internal sealed class VifTransmit : RingWorker
 
         // While packets or bytes are lacking no notification is wanted: what is waited for comes from elsewhere.
         bool isStalled = _freePackets == 0 || _wakeTime != BackendBus.Never;
-        return hasMore || (mayTake && !_isBroken && !isStalled && _ring.ArmRequestEvent());
+        return hasMore || (IsOpen && !isStalled && _ring.ArmRequestEvent());
     }
 
     /// <inheritdoc/>
-    private protected override void Drained() => _vif.Notice();
+    private protected override void Report() => _vif.Notice();
 
     /// <summary>Takes packets from the ring. True when the ring has to be looked at again.</summary>
     private bool TakePackets()
@@ -161,7 +159,7 @@ internal sealed class VifTransmit : RingWorker
         Volatile.Write(ref _wakeTime, BackendBus.Never);
         if (!_ring.TryCountRequests(out uint count))
         {
-            Break();
+            ReportBroken();
             return false;
         }
 
@@ -169,7 +167,7 @@ internal sealed class VifTransmit : RingWorker
         {
             if (!TryRead(count, ref _taken))
             {
-                Break();
+                ReportBroken();
                 return false;
             }
 
@@ -190,11 +188,10 @@ internal sealed class VifTransmit : RingWorker
         return false;
     }
 
-    private void Break()
+    private void ReportBroken()
     {
-        Volatile.Write(ref _isBroken, true);
         Log.Line("domain "u8).Decimal(_vif.Domain.Id).Text(" broke the transmit ring of vif "u8).Decimal(_vif.DeviceId).End();
-        _vif.Notice();
+        Break();
     }
 
     /// <summary>Copies the slots of the next packet. False when it is not there as a whole, or has more slots than anybody would use.</summary>

@@ -14,7 +14,7 @@ public sealed class VbdPropertyTests
     private const uint Xvda = 51712;
     private const int Sectors = 512;
 
-    [Property(MaxTest = 60)]
+    [Property(MaxTest = 30)]
     public void Data_is_right_every_request_is_answered_once_and_nothing_stays_pinned(int seed)
     {
         new Run(seed).Go();
@@ -245,7 +245,12 @@ public sealed class VbdPropertyTests
             ulong id = _nextId++;
             Request request = new()
             {
-                Operation = operation, First = start, Count = sectors, Segments = segments, Frames = frames, IsValid = start + sectors <= Sectors,
+                Operation = operation,
+                First = start,
+                Count = sectors,
+                Segments = segments,
+                Frames = frames,
+                IsValid = start + sectors <= Sectors,
             };
             _waiting[id] = request;
             if (indirect)

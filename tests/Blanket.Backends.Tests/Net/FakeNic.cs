@@ -61,28 +61,34 @@ internal sealed class FakeNic : NetworkDevice
     {
         Assert.InRange(queue, 0, QueueCount - 1);
         Assert.True(segments.Length <= _capabilities.MaximumSegments);
-        Assert.DoesNotContain(_pending, pending => pending.Queue == queue && pending.Tag == tag);
-        if (_pending.Count >= Room)
-        {
-            return false;
-        }
-
         Assert.True(_capabilities.TransmitChecksum || !offload.NeedsChecksum);
         Assert.True(offload.Segmentation == SegmentationType.None || offload.NeedsChecksum);
-        _pending.Add((queue, tag, segments.ToArray(), offload));
-        return true;
+        lock (_pending)
+        {
+            Assert.DoesNotContain(_pending, pending => pending.Queue == queue && pending.Tag == tag);
+            if (_pending.Count >= Room)
+            {
+                return false;
+            }
+
+            _pending.Add((queue, tag, segments.ToArray(), offload));
+            return true;
+        }
     }
 
     public override bool TrySupplyReceiveBuffer(int queue, ulong address, uint tag)
     {
-        if (_buffers[queue].Count >= ReceiveCapacity(queue))
-        {
-            return false;
-        }
-
         Assert.True(address + _capabilities.ReceiveBufferSize <= PhysicalMemory.Limit);
-        _buffers[queue].Enqueue((address, tag));
-        return true;
+        lock (_buffers)
+        {
+            bool hasRoom = _buffers[queue].Count < ReceiveCapacity(queue);
+            if (hasRoom)
+            {
+                _buffers[queue].Enqueue((address, tag));
+            }
+
+            return hasRoom;
+        }
     }
 
     public override void Kick(int queue) => Kicks++;
@@ -94,8 +100,16 @@ internal sealed class FakeNic : NetworkDevice
         HashSet<int> queues = new();
         for (; count > 0 && _pending.Count > 0; count--)
         {
-            (int queue, uint tag, DmaSegment[] segments, PacketOffload offload) = _pending[0];
-            _pending.RemoveAt(0);
+            int queue;
+            uint tag;
+            DmaSegment[] segments;
+            PacketOffload offload;
+            lock (_pending)
+            {
+                (queue, tag, segments, offload) = _pending[0];
+                _pending.RemoveAt(0);
+            }
+
             Sent.Add(new SentPacket(
                 segments.SelectMany(segment => PhysicalMemory.Bytes(segment.Address, (int)segment.Length).ToArray()).ToArray(), offload, segments.Length));
             Client!.Sent(queue, tag);
@@ -127,7 +141,7 @@ internal sealed class FakeNic : NetworkDevice
         int offset = (int)firstOffset;
         for (int i = 0; i < needed; i++)
         {
-            (ulong address, uint tag) = _buffers[queue].Dequeue();
+            (ulong address, uint tag) = TakeBuffer(queue);
             int length = Math.Min(size - offset, bytes.Length - done);
             bytes.AsSpan(done, length).CopyTo(PhysicalMemory.Bytes(address + (uint)offset, length));
             done += length;
@@ -142,6 +156,14 @@ internal sealed class FakeNic : NetworkDevice
         }
 
         return true;
+    }
+
+    private (ulong Address, uint Tag) TakeBuffer(int queue)
+    {
+        lock (_buffers)
+        {
+            return _buffers[queue].Dequeue();
+        }
     }
 
     internal uint NextBuffer(int index = 0) => _buffers[0].ElementAt(index).Tag;

@@ -9,7 +9,7 @@ namespace Blanket.Backends.Tests;
 /// <summary>The switch against a model: a dictionary from addresses to ports.</summary>
 public sealed class SwitchTests
 {
-    [Property(MaxTest = 50)]
+    [Property(MaxTest = 12)]
     public void Packets_go_where_the_model_says(int seed)
     {
         TestMachine machine = new(4096);

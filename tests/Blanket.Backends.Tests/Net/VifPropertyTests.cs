@@ -10,7 +10,7 @@ namespace Blanket.Backends.Tests;
 /// <summary>Random traffic between guests, honest and hostile, and an interface: what arrives was sent, and nothing is kept.</summary>
 public sealed class VifPropertyTests
 {
-    [Property(MaxTest = 40)]
+    [Property(MaxTest = 20)]
     public void What_arrives_was_sent_and_nothing_is_kept(int seed)
     {
         new Run(seed).Go();

@@ -255,7 +255,12 @@ public sealed class VifTests
         byte[] large = Frames.Tcp(Frames.Mac(1), Frames.Mac(77), 40000, partial: true);
         PacketOffload offload = new()
         {
-            NeedsChecksum = true, ChecksumStart = 34, ChecksumOffset = 16, Segmentation = SegmentationType.TcpIpv4, SegmentSize = 1448, HeaderLength = 66,
+            NeedsChecksum = true,
+            ChecksumStart = 34,
+            ChecksumOffset = 16,
+            Segmentation = SegmentationType.TcpIpv4,
+            SegmentSize = 1448,
+            HeaderLength = 66,
         };
         Assert.True(nic.Receive(small, firstOffset: offset));
         Assert.True(nic.Receive(large, offload, offset));

@@ -9,6 +9,7 @@ internal sealed class NicPort : SwitchPort
     private readonly NetworkSwitch _switch;
     private readonly NetworkDevice _device;
     private readonly NicQueue[] _queues;
+    private readonly DeviceClient _client;
 
     internal NicPort(NetworkSwitch owner, NetworkDevice device)
     {
@@ -19,6 +20,8 @@ internal sealed class NicPort : SwitchPort
         {
             _queues[i] = new NicQueue(this, owner, device, i);
         }
+
+        _client = new DeviceClient(this);
     }
 
     /// <summary>Takes memory for all queues; false, with none taken, when it is out.</summary>
@@ -48,7 +51,7 @@ internal sealed class NicPort : SwitchPort
     /// <summary>Begins to receive.</summary>
     internal void Start()
     {
-        _device.Client = new DeviceClient(this);
+        _device.Client = _client;
         foreach (NicQueue queue in _queues)
         {
             queue.Refill();

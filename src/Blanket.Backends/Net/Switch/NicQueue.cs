@@ -68,6 +68,13 @@ internal sealed class NicQueue : PacketSource
         _packets = new Packet[buffers];
         _nextBuffer = new int[buffers];
         _isWithDevice = new bool[buffers];
+        int fragments = MaximumPacket / _bufferSize + 2;
+        for (int i = 0; i < buffers; i++)
+        {
+            _packets[i] = new Packet(this, i, fragments);
+            _nextBuffer[i] = _idle;
+            _idle = i;
+        }
     }
 
     /// <inheritdoc/>
@@ -92,12 +99,9 @@ internal sealed class NicQueue : PacketSource
             _blockCount++;
         }
 
-        int fragments = MaximumPacket / _bufferSize + 2;
         for (int i = 0; i < _packets.Length; i++)
         {
-            _packets[i] = new Packet(this, i, _headers.Address(i), fragments);
-            _nextBuffer[i] = _idle;
-            _idle = i;
+            _packets[i].SetHeaderMemory(_headers.Address(i));
         }
 
         return true;

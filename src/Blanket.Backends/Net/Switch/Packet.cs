@@ -24,19 +24,17 @@ internal sealed class Packet
     /// <summary>Bytes of the beginning that are copied at most: Ethernet with two VLAN tags, IPv6 with extensions, TCP with options.</summary>
     internal const int HeaderCapacity = 256;
 
-    private readonly ulong _headerAddress;
+    private ulong _headerAddress;
     private int _references;
 
     /// <summary>A packet for reuse.</summary>
     /// <param name="source">Where it goes back to.</param>
     /// <param name="index">Its number there.</param>
-    /// <param name="headerAddress">Physical address of <see cref="HeaderCapacity"/> bytes for its beginning.</param>
     /// <param name="maximumFragments">Pieces that the rest can have.</param>
-    internal Packet(PacketSource source, int index, ulong headerAddress, int maximumFragments)
+    internal Packet(PacketSource source, int index, int maximumFragments)
     {
         Source = source;
         Index = index;
-        _headerAddress = headerAddress;
         Fragments = new DmaSegment[maximumFragments];
     }
 
@@ -75,6 +73,9 @@ internal sealed class Packet
 
     /// <summary>The copied beginning as a piece for a device.</summary>
     internal DmaSegment HeaderSegment => new(_headerAddress, (uint)HeaderLength);
+
+    /// <summary>Names <see cref="HeaderCapacity"/> bytes of memory for its beginning, before its first life.</summary>
+    internal void SetHeaderMemory(ulong address) => _headerAddress = address;
 
     /// <summary>Begins a new life with one user.</summary>
     internal void Start()

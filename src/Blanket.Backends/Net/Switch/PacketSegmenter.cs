@@ -35,7 +35,8 @@ internal sealed class PacketSegmenter : PacketSource
         _lock = new SpinLock(LockClass.NetworkSwitch);
         for (int i = 0; i < Capacity; i++)
         {
-            _segments[i] = new Packet(this, i, headers.Address(i), MaximumFragments) { Next = _free };
+            _segments[i] = new Packet(this, i, MaximumFragments) { Next = _free };
+            _segments[i].SetHeaderMemory(headers.Address(i));
             _free = i;
         }
     }
