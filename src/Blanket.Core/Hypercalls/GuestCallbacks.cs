@@ -39,8 +39,11 @@ public static class GuestCallbacks
                 RegisterNmi(ref state, address);
                 return 0;
             case Callback.TypeSyscall32:
+                state.Syscall32Callback = address;
+                state.Syscall32MasksEvents = masks;
+                return 0;
             case Callback.TypeSysenter:
-                // These instructions do not enter guests: the kernel sends its 32-bit programs by int 0x80 instead.
+                // SYSENTER does not enter guests, and they are told that the CPU has none.
                 return -Errno.ENOSYS;
             default:
                 return -Errno.ENOSYS;

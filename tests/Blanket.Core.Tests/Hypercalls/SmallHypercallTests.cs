@@ -180,7 +180,8 @@ public class SmallHypercallTests
         Assert.Equal((1, 1), (State.FailsafeMasksEvents, State.SyscallMasksEvents));
         Assert.Equal((0x4000UL, 4), (State.Trap(2).Address, State.Trap(2).Flags));
         Assert.Equal(-Errno.EINVAL, Register(Callback.TypeSyscall, 0, NotCanonical));
-        Assert.Equal(-Errno.ENOSYS, Register(Callback.TypeSyscall32, 0, 0x5000));
+        Assert.Equal(0, Register(Callback.TypeSyscall32, Callback.MaskEvents, 0x5000));
+        Assert.Equal((0x5000UL, 1), (State.Syscall32Callback, State.Syscall32MasksEvents));
         Assert.Equal(-Errno.ENOSYS, Register(Callback.TypeSysenter, 0, 0x5000));
         Assert.Equal(-Errno.ENOSYS, Register(6, 0, 0x5000));
         Assert.Equal(0, _guest.Call(CallbackOpHypercall.Handle, 1, Argument + 64));
