@@ -17,6 +17,7 @@ internal sealed class TestMachine
     private readonly SimulatedHost _host = new();
     private readonly XenStore _store;
     private readonly StoreClient _client;
+    private volatile bool _isStopped;
 
     internal TestMachine(int frames = 2048, int cpus = 1)
     {
@@ -74,6 +75,7 @@ internal sealed class TestMachine
     /// <summary>What a CPU does on its exit path, the store left out: safe on several threads.</summary>
     internal void RunExitPath()
     {
+        Assert.False(_isStopped, "another CPU has failed");
         ServiceChannels.RunPending();
         if (_host.HasWork)
         {
@@ -81,6 +83,9 @@ internal sealed class TestMachine
             Bus.Process();
         }
     }
+
+    /// <summary>Makes <see cref="RunExitPath"/> fail on all CPUs.</summary>
+    internal void Stop() => _isStopped = true;
 
     /// <summary>Lets watches and backends work until nothing is left to do.</summary>
     internal void Settle()

@@ -280,12 +280,12 @@ internal sealed class BlockRing : RingWorker
             // A flush with data is served as the stricter barrier.
             BlkifStatus status = PrepareTransfer(
                 ref slot, BlkifOperation.Write, request.Sector, request.SegmentCount, Blkif.MaximumSegments, request.Segments);
-            slot.Stage = BlockStage.BarrierFlush;
+            slot.Stage = BlockStage.BarrierWait;
             return status;
         }
 
         slot.Operation = BlockOperation.Flush;
-        slot.Stage = request.Operation == BlkifOperation.WriteBarrier ? BlockStage.BarrierFlush : BlockStage.Running;
+        slot.Stage = request.Operation == BlkifOperation.WriteBarrier ? BlockStage.BarrierWait : BlockStage.Running;
         return BlkifStatus.Okay;
     }
 
@@ -398,14 +398,9 @@ internal sealed class BlockRing : RingWorker
 
     private void StartBarrierWhenAlone()
     {
-        if (_barrier == None || InFlight != 1)
+        if (_barrier != None && InFlight == 1 && _slots[_barrier].Stage == BlockStage.BarrierWait)
         {
-            return;
-        }
-
-        ref BlockSlot slot = ref _slots[_barrier];
-        if (slot.Outstanding == 0 && slot.Stage == BlockStage.BarrierFlush)
-        {
+            _slots[_barrier].Stage = BlockStage.BarrierFlush;
             Start(_barrier);
         }
     }

@@ -11,6 +11,9 @@ internal enum BlockStage : byte
     /// <summary>It is the device's turn, or the device's queue has no room.</summary>
     Running,
 
+    /// <summary>A barrier: requests that were taken before it have not all ended.</summary>
+    BarrierWait,
+
     /// <summary>A barrier: the device makes everything earlier durable.</summary>
     BarrierFlush,
 
