@@ -8,6 +8,7 @@ using System.Net.Sockets;
 using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Cli.Running;
+using Blanket.Lab.Configuration;
 using Blanket.Lab.Hosting;
 using Blanket.Lab.Qemu;
 
@@ -32,6 +33,11 @@ internal static class DebugCommand
 
     private static async Task<int> DebugAsync(RunSettings settings, Report report, CancellationToken cancellation)
     {
+        if (settings.Xen is not null)
+        {
+            throw new InputException("--l0 xen: gdb would see Xen and not Blanket, expected --l0 kvm");
+        }
+
         if (Tool.Find(Debugger) is null)
         {
             throw new HostException("gdb is missing (Debian package gdb)");

@@ -5,7 +5,9 @@ using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Linq;
 using Blanket.Cli.Running;
+using Blanket.Lab.Configuration;
 using Blanket.Lab.Qemu;
+using Blanket.Lab.StockXen;
 
 namespace Blanket.Cli.Commands;
 
@@ -14,11 +16,26 @@ internal sealed class RunOptions
 {
     private const int MaximumCpus = 255;
     private const long MaximumMemoryMiB = 1L << 24;
+    private const string Kvm = "kvm";
+    private const string Xen = "xen";
+    private const string Pvh = "pvh";
+    private const string Hvm = "hvm";
 
     private readonly Argument<string[]> _guests = new("GUEST.cfg")
     {
         Description = "Guest configurations in xl.cfg(5) syntax. None: a small guest with Debian's kernel, made from Debian packages.",
         Arity = ArgumentArity.ZeroOrMore,
+    };
+
+    private readonly Option<string> _l0 = new("--l0")
+    {
+        Description = "What the provider runs: kvm (virtio devices), or xen (Debian's stock Xen 4.17 with its PV devices, software emulation).",
+        DefaultValueFactory = _ => Kvm,
+    };
+
+    private readonly Option<string?> _l0Mode = new("--l0-mode")
+    {
+        Description = "How Xen runs the L0 machine: pvh (default), or hvm (GRUB from a disk, emulated devices).",
     };
 
     private readonly Option<long?> _memory = new("--memory") { Description = "Memory of the L0 machine (default: what the guests need).", HelpName = "MIB" };
@@ -48,6 +65,8 @@ internal sealed class RunOptions
         _memory.Validators.Add(result => RequireRange(result, 16, MaximumMemoryMiB));
         _cpus.Validators.Add(result => RequireRange(result, 1, MaximumCpus));
         _machine.AcceptOnlyFromAmong("q35", "pc");
+        _l0.AcceptOnlyFromAmong(Kvm, Xen);
+        _l0Mode.AcceptOnlyFromAmong(Pvh, Hvm);
         _forwards.Validators.Add(RequireForwards);
     }
 
@@ -55,7 +74,7 @@ internal sealed class RunOptions
     internal void AddTo(Command command)
     {
         command.Add(_guests);
-        Option[] all = [_memory, _cpus, _machine, _forwards, _qemuArguments, _options];
+        Option[] all = [_l0, _l0Mode, _memory, _cpus, _machine, _forwards, _qemuArguments, _options];
         foreach (Option option in all)
         {
             command.Add(option);
@@ -66,6 +85,7 @@ internal sealed class RunOptions
     internal RunSettings Read(ParseResult arguments) => new()
     {
         Guests = arguments.GetValue(_guests) ?? [],
+        Xen = ReadXen(arguments),
         MemoryMiB = arguments.GetValue(_memory),
         Cpus = arguments.GetValue(_cpus),
         MachineType = arguments.GetRequiredValue(_machine),
@@ -73,6 +93,18 @@ internal sealed class RunOptions
         QemuArguments = arguments.GetRequiredValue(_qemuArguments),
         Options = arguments.GetRequiredValue(_options),
     };
+
+    /// <summary>How Xen runs the machine; null when it is not Xen that does.</summary>
+    private XenDomainType? ReadXen(ParseResult arguments)
+    {
+        string? mode = arguments.GetValue(_l0Mode);
+        if (arguments.GetRequiredValue(_l0) == Xen)
+        {
+            return mode == Hvm ? XenDomainType.Hvm : XenDomainType.Pvh;
+        }
+
+        return mode is null ? null : throw new InputException("--l0-mode goes with --l0 xen");
+    }
 
     /// <summary>Refuses a number outside a range; what is no number is refused by the parser itself.</summary>
     internal static void RequireRange(OptionResult result, long minimum, long maximum)

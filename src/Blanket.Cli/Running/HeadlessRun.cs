@@ -13,6 +13,7 @@ namespace Blanket.Cli.Running;
 internal sealed class HeadlessRun : IDisposable
 {
     private const string BlanketName = "blanket";
+    private const string XenName = "xen";
 
     private readonly RunSettings _settings;
     private readonly Report _report;
@@ -50,7 +51,8 @@ internal sealed class HeadlessRun : IDisposable
             }
         }
 
-        await using VirtualMachine machine = await VirtualMachine.StartAsync(prepared.Options, cancellation).ConfigureAwait(false);
+        IConsoleSink? platform = _settings.Xen is null ? null : CreateSink(XenName);
+        await using IL0Machine machine = await prepared.StartAsync(platform, cancellation).ConfigureAwait(false);
         PanicStack stack = new();
         MachineRun run = new(machine, line => ParseLine(line, prepared, stack), Tell);
         RunOutcome outcome = await run.CompleteAsync(log, consoles, _settings.Timeout, cancellation).ConfigureAwait(false);

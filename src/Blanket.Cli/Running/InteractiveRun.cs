@@ -16,7 +16,7 @@ internal sealed class InteractiveRun(RunSettings settings, Report report)
     {
         report.Line(KeyInterpreter.Help);
         using CancellationTokenSource leave = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        await using VirtualMachine machine = await VirtualMachine.StartAsync(prepared.Options, cancellation).ConfigureAwait(false);
+        await using IL0Machine machine = await prepared.StartAsync(null, cancellation).ConfigureAwait(false);
         MachineRun run;
         try
         {
@@ -34,7 +34,7 @@ internal sealed class InteractiveRun(RunSettings settings, Report report)
         return ExitStatus.Of(run.State.Outcome);
     }
 
-    private async Task<MachineRun> ConnectAsync(Terminal terminal, VirtualMachine machine, PreparedRun prepared, CancellationTokenSource leave)
+    private async Task<MachineRun> ConnectAsync(Terminal terminal, IL0Machine machine, PreparedRun prepared, CancellationTokenSource leave)
     {
         ConsoleSwitcher switcher = new(terminal.Output);
         ConsoleSwitcher.Entry log = switcher.Add(settings.Native ? "serial line" : "Blanket's log");

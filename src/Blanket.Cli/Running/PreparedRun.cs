@@ -9,6 +9,7 @@ using Blanket.Lab.Configuration;
 using Blanket.Lab.DefaultGuest;
 using Blanket.Lab.Qemu;
 using Blanket.Lab.Runs;
+using Blanket.Lab.StockXen;
 
 namespace Blanket.Cli.Running;
 
@@ -16,6 +17,8 @@ namespace Blanket.Cli.Running;
 internal sealed class PreparedRun : IDisposable
 {
     private readonly string _directory;
+
+    private Func<IConsoleSink?, CancellationToken, Task<IL0Machine>> _start = null!;
 
     private PreparedRun(string directory) => _directory = directory;
 
@@ -44,7 +47,9 @@ internal sealed class PreparedRun : IDisposable
             run.Options = settings.Native
                 ? run.BootNatively(machine, settings)
                 : await run.BootBlanketAsync(machine, settings, report, cancellation).ConfigureAwait(false);
-            report.Line($"L0: QEMU {machine.MachineType}, {machine.Cpus} CPU, {run.Options.MemoryMiB} MiB, {machine.Accelerator.Name}: {machine.Accelerator.Reason}");
+            run._start = await run.PlanStartAsync(settings, report, cancellation).ConfigureAwait(false);
+            string provider = settings.Xen is XenDomainType type ? $"Xen 4.17 ({type.ToString().ToUpperInvariant()}) in QEMU" : "QEMU";
+            report.Line($"L0: {provider} {machine.MachineType}, {machine.Cpus} CPU, {run.Options.MemoryMiB} MiB, {machine.Accelerator.Name}: {machine.Accelerator.Reason}");
             return run;
         }
         catch
@@ -53,6 +58,11 @@ internal sealed class PreparedRun : IDisposable
             throw;
         }
     }
+
+    /// <summary>Starts the machine.</summary>
+    /// <param name="platform">Takes what L0 itself says where it says something, or null.</param>
+    /// <param name="cancellation">Stops the start.</param>
+    internal Task<IL0Machine> StartAsync(IConsoleSink? platform, CancellationToken cancellation) => _start(platform, cancellation);
 
     /// <summary>Lets the machine wait for gdb on a TCP port of the loopback address.</summary>
     internal void ListenForDebugger(int port) => Options = Options with { GdbPort = port };
@@ -74,10 +84,24 @@ internal sealed class PreparedRun : IDisposable
         }
     }
 
+    /// <summary>Makes what the start needs besides the machine's description.</summary>
+    private async Task<Func<IConsoleSink?, CancellationToken, Task<IL0Machine>>> PlanStartAsync(
+        RunSettings settings, Report report, CancellationToken cancellation)
+    {
+        if (settings.Xen is not XenDomainType type)
+        {
+            return async (_, stop) => await VirtualMachine.StartAsync(Options, stop).ConfigureAwait(false);
+        }
+
+        XenDomain domain = new() { Machine = Options, Type = type };
+        await XenBed.PrepareAsync(domain, report.Step, cancellation).ConfigureAwait(false);
+        return async (platform, stop) => await XenBed.StartAsync(domain, platform, report.Step, stop).ConfigureAwait(false);
+    }
+
     private async Task<MachineOptions> PlanMachineAsync(RunSettings settings, CancellationToken cancellation) => new()
     {
         Kernel = Project.Image,
-        Accelerator = await AcceleratorProbe.ProbeAsync(cancellation).ConfigureAwait(false),
+        Accelerator = settings.Xen is null ? await AcceleratorProbe.ProbeAsync(cancellation).ConfigureAwait(false) : XenBed.Accelerator,
         MachineType = settings.MachineType,
         MemoryMiB = 0,
         Cpus = settings.Cpus,
@@ -125,7 +149,7 @@ internal sealed class PreparedRun : IDisposable
         {
             Kernel = guest.Kernel,
             Module = guest.Ramdisk,
-            CommandLine = guest.CommandLine.Replace("console=hvc0", "console=ttyS0", StringComparison.Ordinal),
+            CommandLine = settings.Xen is null ? guest.CommandLine.Replace("console=hvc0", "console=ttyS0", StringComparison.Ordinal) : guest.CommandLine,
             MemoryMiB = settings.MemoryMiB ?? guest.MemoryMiB,
         };
     }

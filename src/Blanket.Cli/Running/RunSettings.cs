@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using Blanket.Lab.Qemu;
+using Blanket.Lab.StockXen;
 
 namespace Blanket.Cli.Running;
 
@@ -24,6 +25,9 @@ internal sealed record RunSettings
 
     /// <summary>CPUs of the L0 machine.</summary>
     internal int Cpus { get; init; } = 1;
+
+    /// <summary>How stock Xen runs the L0 machine; null for a KVM-like one.</summary>
+    internal XenDomainType? Xen { get; init; }
 
     /// <summary>QEMU's machine type.</summary>
     internal string MachineType { get; init; } = "q35";

@@ -8,17 +8,21 @@ using System.Threading.Tasks;
 using Blanket.Lab.Hosting;
 using Blanket.Lab.Qemu;
 using Blanket.Lab.Runs;
+using Blanket.Lab.StockXen;
 
 namespace Blanket.Lab.Bench;
 
 /// <summary>A machine that runs the measuring program in some guest.</summary>
 /// <param name="Name">What messages call it.</param>
 /// <param name="Machine">The machine.</param>
-/// <param name="Console">The console port with the program's lines; null for the serial line.</param>
+/// <param name="Console">The console port with the program's lines; null for the log.</param>
 public sealed record BenchBed(string Name, MachineOptions Machine, uint? Console)
 {
     private const int BufferSize = 16 << 10;
     private const int RememberedLines = 3;
+
+    /// <summary>How stock Xen runs the machine; null when QEMU alone does.</summary>
+    public XenDomain? Xen { get; init; }
 
     /// <summary>Runs to the program's last line, then ends the machine.</summary>
     /// <param name="timeout">Longest time of the host.</param>
@@ -27,7 +31,7 @@ public sealed record BenchBed(string Name, MachineOptions Machine, uint? Console
     /// <exception cref="HostException">The program did not come to its end; the message says why.</exception>
     public async Task<IReadOnlyDictionary<string, long>> RunAsync(TimeSpan timeout, CancellationToken cancellation)
     {
-        await using VirtualMachine machine = await VirtualMachine.StartAsync(Machine, cancellation).ConfigureAwait(false);
+        await using IL0Machine machine = await StartAsync(cancellation).ConfigureAwait(false);
         BenchOutput output = new();
         Queue<string> last = new();
         TaskCompletionSource over = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -62,9 +66,13 @@ public sealed record BenchBed(string Name, MachineOptions Machine, uint? Console
 
         string Reason() => output.Failure is string failure
             ? failure
-            : $"{(first == time ? $"not done after {timeout.TotalSeconds:F0} s" : "the machine ended early")}; last lines: "
+            : machine.Failure ?? $"{(first == time ? $"not done after {timeout.TotalSeconds:F0} s" : "the machine ended early")}; last lines: "
               + string.Join(" / ", last) + machine.Diagnostics.Trim();
     }
+
+    private async Task<IL0Machine> StartAsync(CancellationToken cancellation) => Xen is XenDomain domain
+        ? await XenBed.StartAsync(domain with { Machine = Machine }, null, static _ => { }, cancellation).ConfigureAwait(false)
+        : await VirtualMachine.StartAsync(Machine, cancellation).ConfigureAwait(false);
 
     private static void Remember(Queue<string> last, string line)
     {

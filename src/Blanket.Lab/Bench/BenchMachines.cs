@@ -2,13 +2,11 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
-using Blanket.Lab.Bench.StockXen;
 using Blanket.Lab.Bundles;
-using Blanket.Lab.DefaultGuest;
 using Blanket.Lab.Qemu;
+using Blanket.Lab.StockXen;
 
 namespace Blanket.Lab.Bench;
 
@@ -27,14 +25,6 @@ public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, boo
     /// guests; no bed has them, so that all beds run on one CPU.
     /// </summary>
     private const string EmulatedCpu = "max,-la57,-smap,-rdtscp";
-
-    /// <summary>Stock Xen, its heap and dom0 besides the guest.</summary>
-    private const int StockXenMemoryMiB = 512;
-
-    private const string XenOptions =
-        "com1=115200,8n1 console=com1 dom0_mem=320M,max:320M dom0_max_vcpus=1 noreboot";
-
-    private const string Dom0Options = "console=hvc0 quiet loglevel=0 mitigations=off";
 
     /// <summary>Whether the disk rows are measured: waiting for a device takes no instructions.</summary>
     public bool WithDisk => !countInstructions;
@@ -77,33 +67,17 @@ public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, boo
     /// <param name="cancellation">Stops the work.</param>
     public async Task<BenchBed> StockXenAsync(Action<string> report, CancellationToken cancellation)
     {
-        StockXenImage xen = await StockXenImage.PrepareAsync(report, cancellation).ConfigureAwait(false);
-        string ramdisk = Path.Combine(directory, "dom0.cpio");
-        await File.WriteAllBytesAsync(
-            ramdisk, [.. await File.ReadAllBytesAsync(xen.Ramdisk, cancellation).ConfigureAwait(false), .. Job()], cancellation).ConfigureAwait(false);
-        MachineOptions machine = Machine("xen");
-        return new BenchBed("stock Xen", machine with
+        MachineOptions machine = Machine("xen") with
         {
-            Kernel = xen.Hypervisor,
-            CommandLine = XenOptions,
-            MemoryMiB = BenchGuest.MemoryMiB + StockXenMemoryMiB,
-            ExtraArguments = [.. machine.ExtraArguments, "-initrd", $"{Escape(xen.Kernel)} {Dom0Options},{Escape(ramdisk)}"],
-        }, Console: null);
+            Kernel = guest.Kernel,
+            Module = guest.Ramdisk,
+            CommandLine = BenchGuest.CommandLine("hvc0", WithDisk),
+            MemoryMiB = BenchGuest.MemoryMiB,
+        };
+        XenDomain domain = new() { Machine = machine, Type = XenDomainType.Pv, IsMeasured = true };
+        await XenBed.PrepareAsync(domain, report, cancellation).ConfigureAwait(false);
+        return new BenchBed("stock Xen", machine, Console: null) { Xen = domain };
     }
-
-    /// <summary>What dom0 runs, as an archive that the kernel unpacks behind dom0's root.</summary>
-    private byte[] Job()
-    {
-        CpioArchive archive = new();
-        archive.AddFile("job/guest.cfg", Encoding.UTF8.GetBytes(
-            BenchGuest.Configuration("/job/kernel", "/job/ramdisk", "phy:/dev/vda,xvda,w", WithDisk)));
-        archive.AddFile("job/kernel", File.ReadAllBytes(guest.Kernel));
-        archive.AddFile("job/ramdisk", File.ReadAllBytes(guest.Ramdisk));
-        return archive.ToArray();
-    }
-
-    /// <summary>A comma separates modules.</summary>
-    private static string Escape(string path) => path.Replace(",", ",,", StringComparison.Ordinal);
 
     private Configuration.GuestConfiguration ReadConfiguration(string disk)
     {

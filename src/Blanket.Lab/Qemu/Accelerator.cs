@@ -15,5 +15,5 @@ public sealed record Accelerator(bool IsKvm, string Reason)
     /// Value of QEMU's option -cpu. With TCG it is 'max', which has what a Xen guest may look for (SYSCALL, NX, FSGSBASE, XSAVE,
     /// RDRAND), without LA57, whose fifth page-table level no PV guest can use and every TLB miss would walk.
     /// </summary>
-    public string CpuModel => IsKvm ? "host" : "max,-la57";
+    public string CpuModel { get; init; } = IsKvm ? "host" : "max,-la57";
 }

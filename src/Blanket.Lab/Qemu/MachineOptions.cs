@@ -39,6 +39,9 @@ public sealed record MachineOptions
     /// <summary>Ports of the virtio console device: number, name.</summary>
     public IReadOnlyList<(uint Number, string Name)> ConsolePorts { get; init; } = [];
 
+    /// <summary>A directory of the host that the machine may mount by 9P under the tag <c>job</c>; null for none.</summary>
+    public string? SharedDirectory { get; init; }
+
     /// <summary>QEMU waits for gdb on this TCP port of the loopback address; null for no gdb.</summary>
     public int? GdbPort { get; init; }
 

@@ -26,8 +26,8 @@ public sealed class QemuCommandLine
     {
         _options = options;
         _socketDirectory = socketDirectory;
-        const int serialAndEntropy = 2;
-        _slots = new PciSlots(options.Disks.Count + options.Nics + serialAndEntropy);
+        const int serialEntropyAndShare = 3;
+        _slots = new PciSlots(options.Disks.Count + options.Nics + serialEntropyAndShare);
     }
 
     /// <summary>QEMU's arguments.</summary>
@@ -43,6 +43,7 @@ public sealed class QemuCommandLine
         line.AddEntropy();
         line.AddDisks();
         line.AddNics();
+        line.AddShare();
         if (options.GdbPort is int port)
         {
             line.Add("-gdb", Invariant($"tcp:127.0.0.1:{port}"), "-S");
@@ -170,6 +171,15 @@ public sealed class QemuCommandLine
             }
 
             Add("-netdev", Invariant($"user,id=net{i}{forwards}"), "-device", Invariant($"virtio-net-pci,netdev=net{i},{_slots.Next()}"));
+        }
+    }
+
+    private void AddShare()
+    {
+        if (_options.SharedDirectory is string directory)
+        {
+            Add("-fsdev", $"local,id=share,path={Escape(directory)},security_model=none");
+            Add("-device", $"virtio-9p-pci,fsdev=share,mount_tag=job,{_slots.Next()}");
         }
     }
 }

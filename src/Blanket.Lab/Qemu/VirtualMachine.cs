@@ -10,7 +10,7 @@ using Blanket.Lab.Hosting;
 namespace Blanket.Lab.Qemu;
 
 /// <summary>A running L0 machine. Disposing ends it.</summary>
-public sealed class VirtualMachine : IAsyncDisposable
+public sealed class VirtualMachine : IL0Machine
 {
     private readonly QemuProcess _process;
     private readonly string _socketDirectory;
@@ -24,19 +24,23 @@ public sealed class VirtualMachine : IAsyncDisposable
         _consoles = consoles;
     }
 
-    /// <summary>The serial line COM1; ends when the machine does.</summary>
+    /// <inheritdoc/>
+    /// <remarks>The serial line COM1.</remarks>
     public Stream Log { get; }
 
-    /// <summary>Completes with QEMU's exit status.</summary>
+    /// <inheritdoc/>
     public Task<int> Exited => _process.Exited;
 
     /// <summary>The process id of QEMU, for tests that kill it.</summary>
     public int ProcessId => _process.Id;
 
-    /// <summary>What QEMU has said on its standard error.</summary>
+    /// <inheritdoc/>
     public string Diagnostics => _process.Diagnostics;
 
-    /// <summary>A console port; ends when the machine does.</summary>
+    /// <inheritdoc/>
+    public string? Failure => null;
+
+    /// <inheritdoc/>
     public Stream Console(uint port) => _consoles[port];
 
     /// <summary>Starts QEMU; returns when all its lines are connected.</summary>
@@ -79,7 +83,7 @@ public sealed class VirtualMachine : IAsyncDisposable
         }
     }
 
-    /// <summary>Ends QEMU at once, as when its host loses power.</summary>
+    /// <inheritdoc/>
     public void Kill() => _process.Kill();
 
     /// <inheritdoc/>

@@ -9,6 +9,9 @@ public static class LinuxLog
     private const string PanicText = "Kernel panic - not syncing: ";
     private const string PowerOffText = "reboot: Power down";
 
+    /// <summary>What it says where it has no way to switch off but the hypervisor's.</summary>
+    private const string HaltText = "reboot: System halted";
+
     /// <summary>The events that a line tells.</summary>
     /// <param name="guest">Name to give the kernel.</param>
     /// <param name="line">A line of the kernel's console.</param>
@@ -23,6 +26,8 @@ public static class LinuxLog
             return [new RunEvent(RunEvent.GuestCrash, values), done];
         }
 
-        return line.Contains(PowerOffText, StringComparison.Ordinal) ? [new RunEvent(RunEvent.GuestPoweroff, values), done] : [];
+        return line.Contains(PowerOffText, StringComparison.Ordinal) || line.Contains(HaltText, StringComparison.Ordinal)
+            ? [new RunEvent(RunEvent.GuestPoweroff, values), done]
+            : [];
     }
 }

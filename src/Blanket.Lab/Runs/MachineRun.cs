@@ -21,7 +21,7 @@ public sealed class MachineRun
     /// <summary>QEMU's exit status when it does not like its arguments or cannot open a file.</summary>
     private const int QemuFailure = 1;
 
-    private readonly VirtualMachine _machine;
+    private readonly IL0Machine _machine;
     private readonly Func<string, IReadOnlyList<RunEvent>> _parse;
     private readonly Action<RunEvent> _onEvent;
     private readonly TaskCompletionSource _over = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -32,7 +32,7 @@ public sealed class MachineRun
     /// <param name="machine">The machine; the caller disposes of it.</param>
     /// <param name="parse">The events that a line of the log tells.</param>
     /// <param name="onEvent">Called for each event of the log.</param>
-    public MachineRun(VirtualMachine machine, Func<string, IReadOnlyList<RunEvent>> parse, Action<RunEvent> onEvent)
+    public MachineRun(IL0Machine machine, Func<string, IReadOnlyList<RunEvent>> parse, Action<RunEvent> onEvent)
     {
         _machine = machine;
         _parse = parse;
@@ -48,7 +48,7 @@ public sealed class MachineRun
     /// <param name="timeout">Null for no limit.</param>
     /// <param name="cancellation">Ends the run as the user's wish.</param>
     /// <exception cref="OperationCanceledException">The user ended the run.</exception>
-    /// <exception cref="HostException">QEMU could not run the machine at all.</exception>
+    /// <exception cref="HostException">QEMU or L0 could not run the machine at all.</exception>
     public async Task<RunOutcome> CompleteAsync(
         IConsoleSink log, IReadOnlyDictionary<uint, IConsoleSink?> consoles, TimeSpan? timeout, CancellationToken cancellation)
     {
@@ -68,6 +68,11 @@ public sealed class MachineRun
         int status = await _machine.Exited.ConfigureAwait(false);
         await Task.WhenAll(pumps).ConfigureAwait(false);
         State.MachineEnded();
+        if (_machine.Failure is string failure)
+        {
+            throw new HostException(failure);
+        }
+
         if (status == QemuFailure && !_hasLogged)
         {
             throw new HostException($"QEMU ended with status {status}: {_machine.Diagnostics.Trim()}");

@@ -11,7 +11,7 @@ using Blanket.Lab.DefaultGuest;
 using Blanket.Lab.Hosting;
 using Blanket.Lab.Kernels;
 
-namespace Blanket.Lab.Bench.StockXen;
+namespace Blanket.Lab.StockXen;
 
 /// <summary>Debian's Xen 4.17 with a dom0 of Debian's kernel and a root that is an initramfs; nothing of it is installed on the host.</summary>
 public sealed class StockXenImage
@@ -31,13 +31,19 @@ public sealed class StockXenImage
 
     private static readonly string[] Tools = ["xl", "xenstored", "xenconsoled", "xen-init-dom0", "libxl-save-helper"];
 
-    private static readonly string[] StoreTools = ["xenstore-read", "xenstore-write"];
+    private static readonly string[] StoreTools = ["xenstore-list", "xenstore-read", "xenstore-write"];
 
     /// <summary>Loaded at run time by the C library, for the cancellation of threads.</summary>
     private static readonly string[] HiddenLibraries = ["/lib/x86_64-linux-gnu/libgcc_s.so.1"];
 
     private static readonly string[] ModuleNames =
-        ["virtio_pci", "virtio_blk", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs", "xen-blkback"];
+    [
+        "virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "9pnet_virtio", "9p", "bridge",
+        "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs", "xen-blkback", "xen-netback",
+    ];
+
+    /// <summary>What is in the initramfs; the others come with the job.</summary>
+    private static readonly string[] InitScripts = ["dom0.sh", "block.sh", "vif.sh"];
 
     private static readonly string[] Directories =
     [
@@ -55,7 +61,7 @@ public sealed class StockXenImage
     /// <summary>Path of dom0's kernel, an ELF file.</summary>
     public string Kernel => Path.Combine(_directory, "vmlinux");
 
-    /// <summary>Path of dom0's root; a further archive with <c>/job</c> goes behind it.</summary>
+    /// <summary>Path of dom0's root, an uncompressed initramfs.</summary>
     public string Ramdisk => Path.Combine(_directory, "dom0.cpio");
 
     /// <summary>Makes what is not in the cache yet.</summary>
@@ -82,9 +88,19 @@ public sealed class StockXenImage
         return new StockXenImage(directory);
     }
 
-    /// <summary>Changes with the scripts inside.</summary>
+    /// <summary>Changes with what is put inside.</summary>
     private static string Version() =>
-        Convert.ToHexStringLower(SHA256.HashData([.. BenchResource.Read("dom0.sh"), .. BenchResource.Read("block.sh")]))[..12];
+        Convert.ToHexStringLower(SHA256.HashData(
+            [.. InitScripts.SelectMany(Resource), .. Encoding.UTF8.GetBytes(string.Join(' ', [.. ModuleNames, .. Tools, .. StoreTools]))]))[..12];
+
+    /// <summary>A script that this assembly carries.</summary>
+    internal static byte[] Resource(string name)
+    {
+        using Stream stream = typeof(StockXenImage).Assembly.GetManifestResourceStream("stock-xen/" + name)!;
+        using MemoryStream copy = new();
+        stream.CopyTo(copy);
+        return copy.ToArray();
+    }
 
     private static string FindKernel(string package) => Directory.EnumerateFiles(Path.Combine(package, "boot"), "vmlinuz-*").Single();
 
@@ -112,8 +128,9 @@ public sealed class StockXenImage
         }
 
         archive.AddCharacterDevice("dev/console", 5, 1);
-        archive.AddFile("init", BenchResource.Read("dom0.sh"), executable: true);
-        archive.AddFile("etc/xen/scripts/block", BenchResource.Read("block.sh"), executable: true);
+        archive.AddFile("init", Resource("dom0.sh"), executable: true);
+        archive.AddFile("etc/xen/scripts/block", Resource("block.sh"), executable: true);
+        archive.AddFile("etc/xen/scripts/vif", Resource("vif.sh"), executable: true);
         archive.AddFile("etc/xen/xl.conf", "autoballoon=\"off\"\n"u8);
         archive.AddLink("run", "var/run");
         AddFile(archive, "bin/busybox", Busybox);

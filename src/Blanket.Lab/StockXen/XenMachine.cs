@@ -1,0 +1,119 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Net.Sockets;
+using System.Threading.Tasks;
+using Blanket.Lab.Bundles;
+using Blanket.Lab.Qemu;
+using Blanket.Lab.Runs;
+
+namespace Blanket.Lab.StockXen;
+
+/// <summary>A running domain on stock Xen, with the machine that Xen runs in.</summary>
+public sealed class XenMachine : IL0Machine
+{
+    private const string FailurePrefix = "bed: failed: ";
+    private const string XenPanic = "(XEN) Panic on CPU";
+    private const int BufferSize = 16 << 10;
+
+    private readonly VirtualMachine _machine;
+    private readonly string _job;
+    private readonly SharedConsole? _console;
+    private readonly Task _serialLine;
+    private readonly XenControl _control;
+
+    internal XenMachine(VirtualMachine machine, XenDomain domain, string job, IConsoleSink? log)
+    {
+        _machine = machine;
+        _job = job;
+        Stream line = machine.Console(XenBed.DomainPort);
+        if (domain.Machine.ConsolePorts.Count > 0)
+        {
+            _console = new SharedConsole(line, domain.Machine.ConsolePorts.Select(port => port.Number), MachinePlan.BlanketConsolePort);
+        }
+
+        Log = _console?.Streams[MachinePlan.BlanketConsolePort] ?? line;
+        _serialLine = ReadSerialLineAsync(log);
+        _control = new XenControl(machine);
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>The domain's console; when consoles share it, Blanket's part of it.</remarks>
+    public Stream Log { get; }
+
+    /// <inheritdoc/>
+    public Task<int> Exited => _machine.Exited;
+
+    /// <inheritdoc/>
+    public string Diagnostics => _machine.Diagnostics;
+
+    /// <inheritdoc/>
+    public string? Failure { get; private set; }
+
+    /// <inheritdoc/>
+    public Stream Console(uint port) => port == MachinePlan.BlanketConsolePort || _console is null ? Stream.Null : _console.Streams[port];
+
+    /// <inheritdoc/>
+    public void Kill() => _machine.Kill();
+
+    /// <summary>Lets dom0 do something to the domain.</summary>
+    /// <param name="word">
+    /// <c>save-restore</c> (through a file), <c>migrate</c> (to the same host), <c>shutdown</c>, <c>reboot</c>, <c>destroy</c>, or
+    /// <c>memory MIB</c>.
+    /// </param>
+    /// <returns>The exit status of dom0's tools; null when the machine ended before they did.</returns>
+    public Task<int?> ActAsync(string word) => _control.ActAsync(word);
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await _machine.DisposeAsync().ConfigureAwait(false);
+        await _serialLine.ConfigureAwait(false);
+        await _control.Finished.ConfigureAwait(false);
+        Directory.Delete(_job, recursive: true);
+    }
+
+    /// <summary>Reads what Xen and dom0 say, and notices when they fail.</summary>
+    private async Task ReadSerialLineAsync(IConsoleSink? sink)
+    {
+        LineSplitter lines = new();
+        byte[] buffer = new byte[BufferSize];
+        for (int count = await ReadAsync(buffer).ConfigureAwait(false); count > 0; count = await ReadAsync(buffer).ConfigureAwait(false))
+        {
+            Follow(lines.Add(buffer.AsSpan(0, count)));
+            if (sink is not null)
+            {
+                await sink.WriteAsync(buffer.AsMemory(0, count)).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private void Follow(IReadOnlyList<string> lines)
+    {
+        foreach (string line in lines)
+        {
+            if (line.StartsWith(FailurePrefix, StringComparison.Ordinal))
+            {
+                Failure ??= "dom0 of the Xen bed: " + line[FailurePrefix.Length..];
+            }
+            else if (line.StartsWith(XenPanic, StringComparison.Ordinal))
+            {
+                Failure ??= "the bed's own Xen panicked";
+            }
+        }
+    }
+
+    /// <summary>Reads; a connection that a killed QEMU reset, or that was closed with the machine, has ended like any other.</summary>
+    private async Task<int> ReadAsync(byte[] buffer)
+    {
+        try
+        {
+            return await _machine.Log.ReadAsync(buffer).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is ObjectDisposedException || (e is IOException && e.InnerException is SocketException))
+        {
+            return 0;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+# Job of dom0: runs the domain of /job/domain.cfg to its end. Its console is the machine's port 1, in both directions; port 2
+# takes words that make something happen to the domain (see 'obey') and answers each with a line 'done WORD STATUS'.
+
+exec 3<> /dev/vport0p1
+
+# Each NIC of the machine gets a bridge: nic0 is that of eth0.
+for nic in /sys/class/net/eth*; do
+    [ -e "$nic" ] || continue
+    device=${nic##*/}
+    bridge=nic${device#eth}
+    ip link add "$bridge" type bridge
+    ip link set "$device" master "$bridge"
+    ip link set "$device" up
+    ip link set "$bridge" up
+done
+
+# The number of the domain, which a save or a migration changes.
+domain_id() {
+    for id in $(xenstore-list /local/domain); do
+        [ "$(xenstore-read "/local/domain/$id/name" 2> /dev/null)" = blanket ] && echo "$id" && return
+    done
+    return 1
+}
+
+# Copies the domain's console until the domain is gone for good; while a word is obeyed, it may be away.
+follow() {
+    while :; do
+        tty=$(xenstore-read "/local/domain/$(domain_id)/console/tty" 2> /dev/null)
+        if [ -e "$tty" ]; then
+            cat <&3 > "$tty" &
+            input=$!
+            # Ends when xenconsoled has nothing more of this domain.
+            cat "$tty" >&3 2> /dev/null
+            kill "$input"
+        elif [ ! -e /tmp/busy ]; then
+            break
+        else
+            sleep 0.1
+        fi
+    done
+}
+
+# A save and restore through a file on the host.
+save_restore() {
+    xl save blanket /job/saved && xl restore /job/saved
+    status=$?
+    rm -f /job/saved
+    return "$status"
+}
+
+# xl calls this instead of ssh: the target is this host.
+migrate() {
+    printf '#!/bin/sh\nshift\nexec "$@"\n' > /tmp/here
+    chmod +x /tmp/here
+    xl migrate -s /tmp/here blanket localhost
+}
+
+obey() {
+    case $1 in
+        save-restore) save_restore ;;
+        migrate) migrate ;;
+        shutdown) xl shutdown blanket ;;
+        reboot) xl reboot blanket ;;
+        memory) xl mem-set blanket "$2" ;;
+        destroy) xl destroy blanket ;;
+        *) return 127 ;;
+    esac > "/var/log/xen/$1.log" 2>&1
+}
+
+listen() {
+    while read -r word argument <&4; do
+        touch /tmp/busy
+        obey "$word" "$argument"
+        status=$?
+        [ "$status" -eq 0 ] || sed "s/^/bed: $word: /" "/var/log/xen/$word.log"
+        rm -f /tmp/busy
+        echo "done $word $status" >&4
+    done
+}
+
+[ -e /job/prepare.sh ] && . /job/prepare.sh
+xl create /job/domain.cfg > /var/log/xen/create.log 2>&1 || fail "xl create: $(tail -n 1 /var/log/xen/create.log)"
+echo 'bed: the domain is created'
+listen &
+follow
+grep -h 'has shut down' /var/log/xen/xl-blanket*.log | sed 's/^/bed: /'
+echo 'bed: the domain is gone'
