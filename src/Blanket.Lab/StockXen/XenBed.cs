@@ -72,7 +72,13 @@ public static class XenBed
         try
         {
             await WriteJobAsync(domain, job, cancellation).ConfigureAwait(false);
-            VirtualMachine machine = await VirtualMachine.StartAsync(Describe(domain, image, job), cancellation).ConfigureAwait(false);
+            MachineOptions options = Describe(domain, image, job);
+            if (!domain.IsMeasured)
+            {
+                options = await SavedMachine.ContinueAsync(options, report, cancellation).ConfigureAwait(false);
+            }
+
+            VirtualMachine machine = await VirtualMachine.StartAsync(options, cancellation).ConfigureAwait(false);
             await SendAsync(machine, string.Create(CultureInfo.InvariantCulture, $"go {DateTimeOffset.UtcNow.ToUnixTimeSeconds()}")).ConfigureAwait(false);
             return new XenMachine(machine, domain, job, log);
         }

@@ -25,10 +25,10 @@ mount -t xenfs xenfs /proc/xen
 xenstored --pid-file /var/run/xenstored.pid
 xenconsoled --pid-file=/var/run/xenconsoled.pid
 xen-init-dom0 > /var/log/xen/init-dom0.log 2>&1 || fail "xen-init-dom0: $(tail -n 1 /var/log/xen/init-dom0.log)"
-echo 'bed: ready'
 
-# 'go SECONDS': the state of this machine may be a saved one, whose clock stood still.
+# 'go SECONDS': the state of this machine may be one that was saved here, and its clock stood still.
 exec 4<> /dev/vport0p2
+echo 'bed: ready'
 read -r _ now <&4
 date -s "@$now" > /dev/null
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288 job /job || fail 'the directory with the job cannot be mounted'

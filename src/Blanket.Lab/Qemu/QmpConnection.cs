@@ -1,0 +1,84 @@
+using System;
+using System.IO;
+using System.Net.Sockets;
+using System.Text.Json.Nodes;
+using System.Threading;
+using System.Threading.Tasks;
+using Blanket.Lab.Hosting;
+
+namespace Blanket.Lab.Qemu;
+
+/// <summary>A connection to QEMU's machine protocol (QMP).</summary>
+internal sealed class QmpConnection : IDisposable
+{
+    private readonly StreamReader _reader;
+    private readonly StreamWriter _writer;
+
+    private QmpConnection(Stream stream)
+    {
+        _reader = new StreamReader(stream);
+        _writer = new StreamWriter(stream) { AutoFlush = true, NewLine = "\n" };
+    }
+
+    /// <summary>Connects to a machine that listens on a Unix socket.</summary>
+    /// <exception cref="HostException">Nobody listens there.</exception>
+    internal static async Task<QmpConnection> OpenAsync(string path, CancellationToken cancellation)
+    {
+        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellation).ConfigureAwait(false);
+        }
+        catch (SocketException e)
+        {
+            socket.Dispose();
+            throw new HostException($"QEMU does not listen on {path}: {e.Message}");
+        }
+
+        QmpConnection connection = new(new NetworkStream(socket, ownsSocket: true));
+        await connection.ReadAsync(cancellation).ConfigureAwait(false);
+        await connection.ExecuteAsync("qmp_capabilities", null, cancellation).ConfigureAwait(false);
+        return connection;
+    }
+
+    /// <summary>Executes a command.</summary>
+    /// <returns>What it returns.</returns>
+    /// <exception cref="HostException">QEMU refused, or ended.</exception>
+    internal async Task<JsonNode> ExecuteAsync(string command, JsonObject? arguments, CancellationToken cancellation)
+    {
+        JsonObject request = new() { ["execute"] = command };
+        if (arguments is not null)
+        {
+            request["arguments"] = arguments;
+        }
+
+        await _writer.WriteLineAsync(request.ToJsonString().AsMemory(), cancellation).ConfigureAwait(false);
+        while (true)
+        {
+            // Events come in between.
+            JsonNode answer = await ReadAsync(cancellation).ConfigureAwait(false);
+            if (answer["error"] is JsonNode error)
+            {
+                throw new HostException($"QEMU refused {command}: {error["desc"]}");
+            }
+
+            if (answer["return"] is JsonNode result)
+            {
+                return result;
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _reader.Dispose();
+        _writer.Dispose();
+    }
+
+    private async Task<JsonNode> ReadAsync(CancellationToken cancellation)
+    {
+        string? line = await _reader.ReadLineAsync(cancellation).ConfigureAwait(false);
+        return line is null ? throw new HostException("QEMU closed the connection") : JsonNode.Parse(line)!;
+    }
+}
