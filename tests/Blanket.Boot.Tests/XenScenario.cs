@@ -1,0 +1,27 @@
+using System.Globalization;
+using System.Threading.Tasks;
+
+namespace Blanket.Boot.Tests;
+
+/// <summary>What is done to a machine on Xen, whatever runs in it.</summary>
+internal static class XenScenario
+{
+    private const int RoundsBefore = 3;
+    private const int RoundsAfter = 5;
+
+    /// <summary>
+    /// Dom0 saves and restores, or migrates, the machine while its guest (<c>verify.sh</c>) writes and verifies; the guest goes on for some rounds,
+    /// takes a line from its console, and powers off without having found an error.
+    /// </summary>
+    internal static async Task MoveWhileVerifyingAsync(XenRun run, string act)
+    {
+        await run.WaitForAsync(Verified(RoundsBefore));
+        await run.ActAsync(act);
+        await run.WaitForAsync(Verified(run.LastNumber("verified") + RoundsAfter));
+        await run.TypeAsync("end");
+        await run.WaitForAsync("verified to the end");
+        await run.RequireSuccessAsync();
+    }
+
+    private static string Verified(int round) => string.Create(CultureInfo.InvariantCulture, $"verified {round}");
+}
