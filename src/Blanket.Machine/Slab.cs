@@ -102,6 +102,7 @@ public sealed unsafe class Slab<T> where T : unmanaged
             _occupied[i] = 0;
         }
 
+        TableFrames.Remove(_frameCount);
         _frameCount = 0;
         _freeHead = NoEntry;
         _used = 0;
@@ -124,6 +125,7 @@ public sealed unsafe class Slab<T> where T : unmanaged
             return false;
         }
 
+        TableFrames.Add();
         _frames[_frameCount++] = frame;
         int end = System.Math.Min(first + _perFrame, _maximum);
         for (int index = end - 1; index >= first; index--)

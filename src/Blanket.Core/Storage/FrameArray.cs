@@ -51,6 +51,7 @@ internal sealed class FrameArray<T> where T : unmanaged
             return false;
         }
 
+        TableFrames.Add();
         _frames[frames] = (uint)frame;
 
         // Readers check the count first: the frame must be there before the count says so.
@@ -63,6 +64,7 @@ internal sealed class FrameArray<T> where T : unmanaged
     {
         int frames = Frames;
         Volatile.Write(ref _count, 0);
+        TableFrames.Remove(frames);
         for (int i = 0; i < frames; i++)
         {
             PhysicalMemory.ZeroFrame(_frames[i]);

@@ -16,6 +16,7 @@ public static class GuestExceptions
 
     /// <summary>General-protection error code: bit 1, the index is of the interrupt table (Intel SDM vol. 3, 6.13).</summary>
     private const uint ErrorInterruptTable = 1 << 1;
+    private const int ErrorVectorShift = 3;
     private const uint PageFaultPresentWrite = 3;
     private const int WindowPages = 32;
     private const int LocalTablePage = 16;
@@ -48,20 +49,26 @@ public static class GuestExceptions
                 TrapDelivery.Inject(vcpu, vector);
                 break;
             default:
-                if ((VectorsWithErrorCode >> vector & 1) != 0)
-                {
-                    TrapDelivery.Inject(vcpu, vector, errorCode);
-                }
-                else
-                {
-                    TrapDelivery.Inject(vcpu, vector);
-                }
-
+                Inject(vcpu, vector, errorCode);
                 break;
         }
     }
 
-    private static void HandlePageFault(Vcpu vcpu, ref VcpuState state, ulong address, uint errorCode)
+    /// <summary>Hands an exception to the guest; the error code counts for the vectors that have one.</summary>
+    internal static void Inject(Vcpu vcpu, byte vector, uint errorCode)
+    {
+        if ((VectorsWithErrorCode >> vector & 1) != 0)
+        {
+            TrapDelivery.Inject(vcpu, vector, errorCode);
+        }
+        else
+        {
+            TrapDelivery.Inject(vcpu, vector);
+        }
+    }
+
+    /// <summary>A page fault at an address: one of the hypervisor's own making, a store to a page table, or the guest's.</summary>
+    internal static void HandlePageFault(Vcpu vcpu, ref VcpuState state, ulong address, uint errorCode)
     {
         if (TryMapLocalTable(vcpu, address, errorCode))
         {
@@ -138,18 +145,35 @@ public static class GuestExceptions
     /// <summary>INT n: every gate but those of int3 and into is for ring 0, so it arrives as #GP; the guest's own table decides.</summary>
     private static void HandleSoftwareInterrupt(Vcpu vcpu, ref VcpuState state, uint errorCode)
     {
-        const ulong InstructionLength = 2;
-        byte vector = (byte)(errorCode >> 3);
+        const int instructionLength = 2;
+        byte vector = InterruptNumber(state.Registers.Rip, errorCode);
         GuestTrap trap = state.Trap(vector);
         int privilege = state.InKernel != 0 ? 1 : 3;
         if (trap.Address == 0 || privilege > (trap.Flags & 3))
         {
-            TrapDelivery.Inject(vcpu, GeneralProtection, errorCode);
+            TrapDelivery.Inject(vcpu, GeneralProtection, (uint)(vector << ErrorVectorShift) | ErrorInterruptTable);
             return;
         }
 
-        state.Registers.Rip = unchecked(state.Registers.Rip + InstructionLength);
+        state.Registers.Rip = unchecked(state.Registers.Rip + instructionLength);
         TrapDelivery.Inject(vcpu, vector);
+    }
+
+    /// <summary>
+    /// The n of an INT n. The error code has it, but QEMU's software emulation (7.2 at least) puts twice the number there; so the instruction
+    /// decides which of the two it is.
+    /// </summary>
+    private static byte InterruptNumber(ulong instruction, uint errorCode)
+    {
+        const int opcode = 0xcd;
+        byte vector = (byte)(errorCode >> ErrorVectorShift);
+        if (GuestMemory.TryRead(instruction, out ushort bytes) && (byte)bytes == opcode
+            && errorCode == ((uint)(bytes >> 8) << (ErrorVectorShift + 1) | ErrorInterruptTable))
+        {
+            vector = (byte)(bytes >> 8);
+        }
+
+        return vector;
     }
 
     private static void Finish(Vcpu vcpu, in EmulationResult result)

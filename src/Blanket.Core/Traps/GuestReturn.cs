@@ -6,27 +6,26 @@ namespace Blanket.Core.Traps;
 /// <summary>The way back to a guest failed: its code or stack selector or its addresses are not usable.</summary>
 public static class GuestReturn
 {
-    private const byte GeneralProtection = 13;
+    private const byte PageFault = 14;
 
     /// <summary>
-    /// IRETQ raised an exception. In guest kernel mode the failsafe callback gets it, as for bad selectors;
-    /// in guest user mode it becomes #GP at the address that could not be reached.
+    /// IRETQ raised an exception: the guest gets it as if it had raised it where it wanted to go, and its frame shows the selectors and
+    /// addresses that could not be loaded (Xen: the exception fix-up of the exit path).
     /// </summary>
-    public static void Failed(Vcpu vcpu, byte vector, uint errorCode)
+    /// <param name="vcpu">The vCPU that runs on this CPU.</param>
+    /// <param name="vector">The exception.</param>
+    /// <param name="errorCode">Its error code; 0 for those without one.</param>
+    /// <param name="faultAddress">CR2, read before anything could fault again; meant for page faults.</param>
+    public static void Failed(Vcpu vcpu, byte vector, uint errorCode, ulong faultAddress)
     {
-        ref VcpuState state = ref vcpu.State;
-        ref GuestRegisters registers = ref state.Registers;
-
-        // What could not be loaded must not stay: the next try would fault again.
-        registers.Cs = Selectors.GuestCode64;
-        registers.Ss = Selectors.GuestData;
-        if (state.InKernel != 0 && state.FailsafeCallback != 0)
+        if (vector == PageFault)
         {
-            TrapDelivery.DeliverFailsafe(vcpu);
+            // A selector of the LDT, whose pages are mapped when the CPU first looks at them: then the way back is tried again.
+            GuestExceptions.HandlePageFault(vcpu, ref vcpu.State, faultAddress, errorCode);
         }
         else
         {
-            TrapDelivery.Inject(vcpu, GeneralProtection, errorCode);
+            GuestExceptions.Inject(vcpu, vector, errorCode);
         }
     }
 }

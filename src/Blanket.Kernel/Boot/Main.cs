@@ -126,7 +126,7 @@ internal static unsafe class Main
             Panic.Stop("nothing to run"u8);
         }
 
-        Log.Line("frames free "u8).Decimal(FrameAllocator.FreeFrames).Text(" of "u8).Decimal(Memory.UsableFrames).End();
+        Memory.LogFrames();
         GuestManager.StartAll();
     }
 }

@@ -69,5 +69,5 @@ internal static unsafe class GuestEntry
     /// <summary>IRETQ to the guest faulted on its selectors or addresses.</summary>
     [RuntimeExport("guest_return_failed")]
     private static void ReturnFailed(VcpuState* state, uint errorCode, uint vector) =>
-        GuestReturn.Failed(VcpuState.OwnerOf<Vcpu>(state), (byte)vector, errorCode);
+        GuestReturn.Failed(VcpuState.OwnerOf<Vcpu>(state), (byte)vector, errorCode, Cpu.ReadCr2());
 }

@@ -132,6 +132,7 @@ internal static class GuestManager
 
         if (!anyLeft)
         {
+            Memory.LogFrames();
             Log.Line("event all-guests-done"u8).End();
             PowerControl.PowerOff();
         }
@@ -155,8 +156,7 @@ internal static class GuestManager
             guest.Domain = null;
             if (guest.StartsAgain)
             {
-                // As many as before the first start, or something of the domain was left behind.
-                Log.Line("frames free "u8).Decimal(FrameAllocator.FreeFrames).End();
+                Memory.LogFrames();
                 Start(guest);
             }
         }

@@ -76,6 +76,14 @@ public static class Memory
         return true;
     }
 
+    /// <summary>
+    /// Logs how many frames are free of those that the allocator has been given, and how many the tables take that grow and never shrink.
+    /// Frames in use beyond these tables are as many before the first guest as without one, or something of a domain was left behind.
+    /// </summary>
+    public static void LogFrames() =>
+        Log.Line("frames free "u8).Decimal(FrameAllocator.FreeFrames).Text(" of "u8).Decimal(FrameAllocator.TotalFrames)
+            .Text(", in tables "u8).Decimal(TableFrames.Count).End();
+
     /// <summary>The boot bundle is no longer needed: its memory becomes free.</summary>
     public static void ReleaseModules()
     {

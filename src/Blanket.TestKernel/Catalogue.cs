@@ -1,0 +1,30 @@
+using System;
+
+namespace Blanket.TestKernel;
+
+/// <summary>The scenarios that a domain survives, by name.</summary>
+internal static unsafe class Catalogue
+{
+    internal static void Run(ReadOnlySpan<byte> only)
+    {
+        One(only, "pin"u8, &PageTableScenarios.Pin);
+        One(only, "wrong-entries"u8, &PageTableScenarios.WrongEntries);
+        One(only, "hypervisor-slots"u8, &PageTableScenarios.HypervisorSlots);
+        One(only, "roots"u8, &PageTableScenarios.Roots);
+        One(only, "linear-tables"u8, &PageTableScenarios.Linear);
+        One(only, "batches"u8, &PageTableScenarios.Batches);
+        One(only, "updates"u8, &PageTableScenarios.Updates);
+        One(only, "foreign-frames"u8, &PageTableScenarios.ForeignFrames);
+        One(only, "instructions"u8, &InstructionScenarios.Kernel);
+        One(only, "user-mode"u8, &InstructionScenarios.User);
+        One(only, "return-to-kernel"u8, &InstructionScenarios.ReturnToKernel);
+    }
+
+    private static void One(ReadOnlySpan<byte> only, ReadOnlySpan<byte> name, delegate*<void> scenario)
+    {
+        if (only.Length == 0 || only.SequenceEqual(name))
+        {
+            Report.Run(name, scenario);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+using System.Runtime;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Blanket.TestKernel;
+
+/// <summary>The record of a vCPU at the bottom of its region (Assembly/start.S); the stack pointer leads to it.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct VcpuRegion
+{
+    /// <summary>Bytes and alignment of a region.</summary>
+    internal const ulong Size = 0x10000;
+
+    /// <summary>Regions that there are.</summary>
+    internal const int Count = 8;
+
+    internal ulong Recovery;
+
+    /// <summary>How the last guarded call ended: a vector, or one of <see cref="Trap"/>'s.</summary>
+    internal ulong Vector;
+    internal ulong ErrorCode;
+    internal ulong Rip;
+    internal ulong Rsp;
+    internal ulong Cs;
+    internal ulong Flags;
+
+    /// <summary>Number of the vCPU.</summary>
+    internal int Number;
+
+    /// <summary>Upcalls that this vCPU took.</summary>
+    internal int Upcalls;
+
+    /// <summary>The region of the vCPU that runs this.</summary>
+    internal static VcpuRegion* Current => (VcpuRegion*)(StackPointer() & ~(Size - 1));
+
+    /// <summary>The region of a vCPU.</summary>
+    internal static VcpuRegion* Of(int vcpu) => (VcpuRegion*)(Regions() + (ulong)vcpu * Size);
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "stack_pointer")]
+    private static extern ulong StackPointer();
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "vcpu_regions_address")]
+    private static extern ulong Regions();
+}
