@@ -36,6 +36,9 @@ public enum LockClass : byte
     Backend,
     NetworkSwitch,
     Driver,
+
+    /// <summary>What drivers of one L0 share: its store connection, grant references, event ports. Taken with a driver's lock held.</summary>
+    DriverTransport,
     Scheduler,
     Timers,
     Allocation,

@@ -1,6 +1,7 @@
 using System;
 using Blanket.Abi;
 using Blanket.Abi.Xen;
+using Blanket.Machine;
 
 namespace Blanket.Store;
 

@@ -1,5 +1,6 @@
 using System;
 using Blanket.Abi;
+using Blanket.Machine;
 
 namespace Blanket.Store;
 

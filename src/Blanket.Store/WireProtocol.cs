@@ -1,6 +1,7 @@
 using System;
 using System.Buffers.Binary;
 using Blanket.Abi;
+using Blanket.Machine;
 
 namespace Blanket.Store;
 

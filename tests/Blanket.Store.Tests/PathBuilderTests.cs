@@ -1,6 +1,7 @@
 using System;
 using System.Globalization;
 using System.Text;
+using Blanket.Machine;
 using FsCheck.Xunit;
 
 namespace Blanket.Store.Tests;

@@ -6,6 +6,12 @@ namespace Blanket.Abi.Xen;
 [StructLayout(LayoutKind.Sequential)]
 public struct MemoryAddToPhysmap
 {
+    /// <summary>XENMAPSPACE_shared_info.</summary>
+    public const uint SpaceSharedInfo = 0;
+
+    /// <summary>XENMAPSPACE_grant_table.</summary>
+    public const uint SpaceGrantTable = 1;
+
     /// <summary>XENMAPSPACE_gmfn_foreign.</summary>
     public const uint SpaceForeign = 4;
 

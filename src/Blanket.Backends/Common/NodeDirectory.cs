@@ -2,6 +2,7 @@ using System;
 using Blanket.Abi;
 using Blanket.Abi.Xen;
 using Blanket.Abi.Xen.Io;
+using Blanket.Machine;
 using Blanket.Store;
 
 namespace Blanket.Backends;

@@ -4,6 +4,7 @@ using Blanket.Abi.Xen;
 using Blanket.Abi.Xen.Io;
 using Blanket.Core.Domains;
 using Blanket.Drivers;
+using Blanket.Machine;
 using Blanket.Store;
 
 namespace Blanket.Backends;

@@ -3,6 +3,7 @@ using Blanket.Abi;
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
 using Blanket.Kernel.Services;
+using Blanket.Machine;
 using Blanket.Store;
 
 namespace Blanket.Kernel.Guests;

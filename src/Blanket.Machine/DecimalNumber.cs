@@ -1,6 +1,6 @@
 using System;
 
-namespace Blanket.Store;
+namespace Blanket.Machine;
 
 /// <summary>Decimal numbers as the store's clients write them.</summary>
 public static class DecimalNumber

@@ -1,6 +1,6 @@
 using System;
 
-namespace Blanket.Store;
+namespace Blanket.Machine;
 
 /// <summary>
 /// Puts paths, values and tokens together in a caller's buffer, without strings. What does not fit is left out

@@ -1,0 +1,213 @@
+using System.Threading;
+using Blanket.Abi.Xen;
+using Blanket.Machine;
+
+namespace Blanket.Drivers.Xen;
+
+/// <summary>
+/// Event channels of L1's own domain (the two-level ABI; the guests' are in Core/Events): ports, whose handlers run on the CPU
+/// that each is bound to, with no lock held. Nothing that L0 writes is used as an index unchecked.
+/// </summary>
+public sealed class EventPorts
+{
+    private const int Ports = (int)EventChannelFifo.TwoLevelPorts;
+    private const int Words = Ports / 64;
+
+    private readonly XenHypercalls _xen;
+    private readonly InterruptHandler?[] _handlers = new InterruptHandler?[Ports];
+    private readonly ulong[] _infos;
+
+    // A bit for each port that a CPU serves.
+    private readonly ulong[] _served;
+    private SpinLock _lock = new(LockClass.DriverTransport);
+
+    /// <summary>Ports of a domain whose shared frames are mapped.</summary>
+    /// <param name="xen">Calls to Xen.</param>
+    /// <param name="sharedInfo">Physical address of the shared info page.</param>
+    /// <param name="cpus">CPUs that may serve ports.</param>
+    public EventPorts(XenHypercalls xen, ulong sharedInfo, int cpus)
+    {
+        _xen = xen;
+        SharedInfoAddress = sharedInfo;
+        _infos = new ulong[cpus];
+        _served = new ulong[cpus * Words];
+        MaskAll();
+    }
+
+    /// <summary>Physical address of the shared info page.</summary>
+    public ulong SharedInfoAddress { get; }
+
+    /// <summary>Tells where a CPU's struct vcpu_info is and what Xen calls the CPU; before a port is bound to it.</summary>
+    /// <param name="cpu">Number of the CPU in L1.</param>
+    /// <param name="vcpuInfo">Physical address.</param>
+    public void SetVcpuInfo(int cpu, ulong vcpuInfo) => _infos[cpu] = vcpuInfo;
+
+    /// <summary>A port that another domain may bind to.</summary>
+    /// <param name="remote">That domain.</param>
+    /// <param name="handler">Runs for each event.</param>
+    /// <param name="port">The port.</param>
+    /// <returns>0 or a negative errno.</returns>
+    public int AllocateUnbound(ushort remote, InterruptHandler handler, out uint port)
+    {
+        EventChannelAllocateUnbound argument = new() { Domain = DomainId.Self, RemoteDomain = remote };
+        long error = _xen.EventChannel(EventChannelOp.AllocateUnbound, ref argument);
+        port = argument.Port;
+        return error != 0 ? (int)error : Attach(port, handler) ? 0 : -Errno.EINVAL;
+    }
+
+    /// <summary>Serves a port that exists already, as those of xenstore and the console; on CPU 0, like every new port.</summary>
+    /// <returns>False when it cannot be a port.</returns>
+    public bool Attach(uint port, InterruptHandler handler)
+    {
+        if (port is 0 or >= Ports)
+        {
+            return false;
+        }
+
+        _lock.Acquire();
+        _handlers[port] = handler;
+        SetServed(0, port, true);
+        _lock.Release();
+        Unmask(port);
+        return true;
+    }
+
+    /// <summary>Has another CPU serve a port.</summary>
+    /// <param name="port">A port of this domain's.</param>
+    /// <param name="cpu">Number of the CPU in L1.</param>
+    /// <param name="vcpu">Xen's number of that CPU.</param>
+    /// <returns>0 or a negative errno: it stays where it was.</returns>
+    public int Bind(uint port, int cpu, uint vcpu)
+    {
+        EventChannelBindVcpu argument = new() { Port = port, Vcpu = vcpu };
+        long error = _xen.EventChannel(EventChannelOp.BindVcpu, ref argument);
+        if (error == 0)
+        {
+            _lock.Acquire();
+            for (int other = 0; other < _infos.Length; other++)
+            {
+                SetServed(other, port, other == cpu);
+            }
+
+            _lock.Release();
+        }
+
+        return (int)error;
+    }
+
+    /// <summary>Sends an event to the port's other end.</summary>
+    public void Notify(uint port)
+    {
+        // struct evtchn_send is one port. An error means that the other end is gone, which the store tells.
+        uint argument = port;
+        _xen.EventChannel(EventChannelOp.Send, ref argument);
+    }
+
+    /// <summary>Holds a port's events back.</summary>
+    public void Mask(uint port) => AtomicBits.TestAndSet(ref MaskWord(port), (int)(port & 63));
+
+    /// <summary>Lets a port's events through, those that were held back included.</summary>
+    public void Unmask(uint port)
+    {
+        uint argument = port;
+        _xen.EventChannel(EventChannelOp.Unmask, ref argument);
+    }
+
+    /// <summary>Closes a port; its handler is not called any more, except on a CPU that is calling it.</summary>
+    public void Close(uint port)
+    {
+        Mask(port);
+        Forget(port);
+        uint argument = port;
+        _xen.EventChannel(EventChannelOp.Close, ref argument);
+    }
+
+    /// <summary>Stops serving a port that does not exist any more.</summary>
+    public void Forget(uint port)
+    {
+        _lock.Acquire();
+        _handlers[port] = null;
+        for (int cpu = 0; cpu < _infos.Length; cpu++)
+        {
+            SetServed(cpu, port, false);
+        }
+
+        _lock.Release();
+    }
+
+    /// <summary>After a restore: no port is left; owners make new ones.</summary>
+    public void Reset()
+    {
+        _lock.Acquire();
+        for (int port = 0; port < Ports; port++)
+        {
+            _handlers[port] = null;
+        }
+
+        for (int i = 0; i < _served.Length; i++)
+        {
+            _served[i] = 0;
+        }
+
+        _lock.Release();
+        MaskAll();
+    }
+
+    /// <summary>Runs the handlers of this CPU's pending ports; called for the upcall vector.</summary>
+    /// <param name="cpu">Number of this CPU.</param>
+    public void HandleUpcall(int cpu)
+    {
+        ulong info = _infos[cpu];
+        if (info == 0)
+        {
+            return;
+        }
+
+        Volatile.Write(ref PhysicalMemory.At<byte>(info), 0);
+        ulong selector = Interlocked.Exchange(ref PhysicalMemory.At<ulong>(info + VcpuInfo.PendingSelectorOffset), 0);
+        while (selector != 0)
+        {
+            int word = System.Numerics.BitOperations.TrailingZeroCount(selector);
+            selector &= selector - 1;
+            HandleWord(cpu, word);
+        }
+    }
+
+    private void HandleWord(int cpu, int word)
+    {
+        ref ulong pending = ref PhysicalMemory.At<ulong>(SharedInfoAddress + SharedInfo.EventPendingOffset + (uint)word * 8);
+        ulong mask = PhysicalMemory.Read<ulong>(SharedInfoAddress + SharedInfo.EventMaskOffset + (uint)word * 8);
+        ulong ready = Volatile.Read(ref pending) & ~mask & Volatile.Read(ref _served[cpu * Words + word]);
+        while (ready != 0)
+        {
+            int bit = System.Numerics.BitOperations.TrailingZeroCount(ready);
+            ready &= ready - 1;
+            if (AtomicBits.TestAndClear(ref pending, bit))
+            {
+                InterruptHandler? handler = Volatile.Read(ref _handlers[word * 64 + bit]);
+                if (handler != null)
+                {
+                    handler.Handle();
+                }
+            }
+        }
+    }
+
+    private void SetServed(int cpu, uint port, bool isServed)
+    {
+        ref ulong word = ref _served[cpu * Words + (int)(port / 64)];
+        ulong bit = 1UL << (int)(port & 63);
+        word = isServed ? word | bit : word & ~bit;
+    }
+
+    private void MaskAll()
+    {
+        for (int word = 0; word < Words; word++)
+        {
+            PhysicalMemory.Write(SharedInfoAddress + SharedInfo.EventMaskOffset + (uint)word * 8, ulong.MaxValue);
+        }
+    }
+
+    private ref ulong MaskWord(uint port) =>
+        ref PhysicalMemory.At<ulong>(SharedInfoAddress + SharedInfo.EventMaskOffset + port / 64 * 8);
+}

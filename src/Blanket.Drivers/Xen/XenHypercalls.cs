@@ -1,0 +1,53 @@
+using System;
+using System.Runtime.InteropServices;
+using Blanket.Abi.Xen;
+
+namespace Blanket.Drivers.Xen;
+
+/// <summary>
+/// Calls to the Xen underneath, whose guest L1 is (not the calls that L1 serves). Results are Xen's: negative errno values.
+/// </summary>
+public abstract class XenHypercalls
+{
+    /// <summary>Sends a call whose arguments are a command and a structure, as most have them.</summary>
+    /// <param name="number">Of <see cref="HypercallNumber"/>.</param>
+    /// <param name="command">First argument.</param>
+    /// <param name="argument">Second argument: its address. Read and written by Xen.</param>
+    /// <param name="count">Third argument.</param>
+    public abstract long Call(uint number, ulong command, Span<byte> argument, ulong count);
+
+    /// <summary>Sends a call to HYPERVISOR_vcpu_op.</summary>
+    public abstract long CallVcpu(uint command, uint vcpu, Span<byte> argument);
+
+    /// <summary>Sends a call with a structure.</summary>
+    public long Call<T>(uint number, ulong command, ref T argument, ulong count = 0) where T : unmanaged =>
+        Call(number, command, MemoryMarshal.AsBytes(MemoryMarshal.CreateSpan(ref argument, 1)), count);
+
+    /// <summary>Sends a call to HYPERVISOR_vcpu_op with a structure.</summary>
+    public long CallVcpu<T>(uint command, uint vcpu, ref T argument) where T : unmanaged =>
+        CallVcpu(command, vcpu, MemoryMarshal.AsBytes(MemoryMarshal.CreateSpan(ref argument, 1)));
+
+    /// <summary>HYPERVISOR_event_channel_op.</summary>
+    internal long EventChannel<T>(int command, ref T argument) where T : unmanaged =>
+        Call(HypercallNumber.EventChannelOp, (uint)command, ref argument);
+
+    /// <summary>Puts a frame of Xen's into L1's memory, in place of the one that was there.</summary>
+    /// <param name="space">XENMAPSPACE_*.</param>
+    /// <param name="index">Which frame of the space.</param>
+    /// <param name="frame">Frame number of L1's where it appears.</param>
+    /// <returns>0 or a negative errno.</returns>
+    internal long MapFrame(uint space, ulong index, ulong frame)
+    {
+        MemoryAddToPhysmap argument = new() { DomainId = DomainId.Self, Space = space, Index = index, Frame = frame };
+        return Call(HypercallNumber.MemoryOp, MemoryCommand.AddToPhysmap, ref argument);
+    }
+
+    /// <summary>Reads an HVM parameter of L1's domain; false when Xen does not give it.</summary>
+    internal bool TryGetParameter(uint index, out ulong value)
+    {
+        HvmParameterArgument argument = new() { Domain = DomainId.Self, Index = index };
+        bool found = Call(HypercallNumber.HvmOp, HvmOp.GetParameter, ref argument) == 0;
+        value = argument.Value;
+        return found;
+    }
+}
