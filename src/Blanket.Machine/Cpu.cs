@@ -173,9 +173,13 @@ public static unsafe partial class Cpu
     [RuntimeImport("*", "segments_load")]
     internal static extern void LoadSegments();
 
-    [MethodImpl(MethodImplOptions.InternalCall)]
-    [RuntimeImport("*", "current_cpu_block")]
-    internal static extern CpuBlock* CurrentBlock();
+    /// <summary>This CPU's block: it stands at the end of the region that the stack is in.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static CpuBlock* CurrentBlock()
+    {
+        byte onStack;
+        return (CpuBlock*)(((ulong)&onStack & ~(AddressSpace.CpuRegionSize - 1UL)) + AddressSpace.CpuBlockOffset);
+    }
 
     /// <summary>This CPU's number: 0 is the boot CPU; below <see cref="MaximumCpus"/>.</summary>
     public static int Number => CurrentBlock()->CpuNumber;

@@ -9,6 +9,7 @@ public static unsafe class HeldLocks
     public const int Maximum = 12;
 
 #if METAL
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void CheckOrder(LockClass acquired)
     {
         CpuBlock* block = Cpu.CurrentBlock();
@@ -19,17 +20,40 @@ public static unsafe class HeldLocks
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Push(ref SpinLock held)
     {
         CpuBlock* block = Cpu.CurrentBlock();
-        Check.That(block->HeldLockCount < Maximum);
-        block->HeldLock[block->HeldLockCount++] = (ulong)Unsafe.AsPointer(ref held);
+        uint count = block->HeldLockCount;
+        if (count >= Maximum)
+        {
+            Check.Fail();
+        }
+
+        block->HeldLock[count] = (ulong)Unsafe.AsPointer(ref held);
+        block->HeldLockCount = count + 1;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Pop(ref SpinLock held)
     {
         CpuBlock* block = Cpu.CurrentBlock();
+        uint last = block->HeldLockCount - 1;
         ulong address = (ulong)Unsafe.AsPointer(ref held);
+        if (last < Maximum && block->HeldLock[last] == address)
+        {
+            block->HeldLockCount = last;
+        }
+        else
+        {
+            Remove(block, address);
+        }
+    }
+
+    /// <summary>Takes out a lock that is released before newer ones.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Remove(CpuBlock* block, ulong address)
+    {
         for (uint i = block->HeldLockCount; i-- > 0;)
         {
             if (block->HeldLock[i] == address)

@@ -1,8 +1,10 @@
 using System;
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 #if !METAL
 using System.Runtime.InteropServices;
 #endif
+using System.Threading;
 
 namespace Blanket.Machine;
 
@@ -54,6 +56,7 @@ public static unsafe class PhysicalMemory
         return s_base + physical;
     }
 
+    [DoesNotReturn]
     private static void OutOfRange()
     {
 #if METAL
@@ -71,6 +74,7 @@ public static unsafe class PhysicalMemory
     public static ref T At<T>(ulong physical) where T : unmanaged => ref *(T*)Address(physical, (ulong)sizeof(T));
 
     /// <summary>A byte window on physical memory.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Span<byte> Bytes(ulong physical, int length) => new(Address(physical, (uint)length), length);
 
     /// <summary>The 4,096 bytes of a frame.</summary>
@@ -81,12 +85,60 @@ public static unsafe class PhysicalMemory
         new(Address(frame << Cpu.PageShift, Cpu.PageSize), Cpu.PageSize / sizeof(T));
 
     /// <summary>One copy of a value that others may change at the same time.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Read<T>(ulong physical) where T : unmanaged
+    {
+        byte* address = Address(physical, (ulong)sizeof(T));
+        if (sizeof(T) == sizeof(uint))
+        {
+            uint value = Volatile.Read(ref *(uint*)address);
+            return *(T*)&value;
+        }
+
+        if (sizeof(T) == sizeof(ulong))
+        {
+            ulong value = Volatile.Read(ref *(ulong*)address);
+            return *(T*)&value;
+        }
+
+        if (sizeof(T) == sizeof(ushort))
+        {
+            ushort value = Volatile.Read(ref *(ushort*)address);
+            return *(T*)&value;
+        }
+
+        return Copy<T>(address);
+    }
+
+    // A call is what keeps the compiler from looking twice.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    public static T Read<T>(ulong physical) where T : unmanaged => *(T*)Address(physical, (ulong)sizeof(T));
+    private static T Copy<T>(byte* address) where T : unmanaged => *(T*)address;
 
     /// <summary>One store of a value that others may read at the same time.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Write<T>(ulong physical, T value) where T : unmanaged
+    {
+        byte* address = Address(physical, (ulong)sizeof(T));
+        if (sizeof(T) == sizeof(uint))
+        {
+            Volatile.Write(ref *(uint*)address, *(uint*)&value);
+        }
+        else if (sizeof(T) == sizeof(ulong))
+        {
+            Volatile.Write(ref *(ulong*)address, *(ulong*)&value);
+        }
+        else if (sizeof(T) == sizeof(ushort))
+        {
+            Volatile.Write(ref *(ushort*)address, *(ushort*)&value);
+        }
+        else
+        {
+            Store(address, value);
+        }
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)]
-    public static void Write<T>(ulong physical, T value) where T : unmanaged => *(T*)Address(physical, (ulong)sizeof(T)) = value;
+    private static void Store<T>(byte* address, T value) where T : unmanaged => *(T*)address = value;
 
     /// <summary>Fills a frame with zeroes.</summary>
     public static void ZeroFrame(ulong frame) => Frame(frame).Clear();

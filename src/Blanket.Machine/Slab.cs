@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Blanket.Machine;
 
 /// <summary>
@@ -9,7 +11,6 @@ public sealed unsafe class Slab<T> where T : unmanaged
 {
     private const int NoEntry = -1;
     private readonly ulong[] _frames;
-    private readonly int _perFrame;
     private readonly int _maximum;
     private int _frameCount;
     private int _freeHead = NoEntry;
@@ -23,9 +24,8 @@ public sealed unsafe class Slab<T> where T : unmanaged
     public Slab(int maximumCount)
     {
         Check.That(sizeof(T) >= sizeof(int) && sizeof(T) <= Cpu.PageSize && maximumCount > 0);
-        _perFrame = Cpu.PageSize / sizeof(T);
         _maximum = maximumCount;
-        _frames = new ulong[(maximumCount + _perFrame - 1) / _perFrame];
+        _frames = new ulong[(maximumCount + PerFrame - 1) / PerFrame];
         _occupied = new ulong[(maximumCount + 63) / 64];
     }
 
@@ -38,9 +38,13 @@ public sealed unsafe class Slab<T> where T : unmanaged
     /// <summary>Frames that it occupies.</summary>
     public int Frames => _frameCount;
 
+    // A constant of each instantiation, so that nothing is divided at run time.
+    private static int PerFrame => Cpu.PageSize / sizeof(T);
+
     /// <summary>The entry at an index in use; any other index abandons the handler.</summary>
     public ref T this[int index]
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get
         {
             if ((uint)index >= (uint)_maximum || !IsOccupied(index))
@@ -67,7 +71,7 @@ public sealed unsafe class Slab<T> where T : unmanaged
         }
 
         ref T entry = ref Entry(index);
-        _freeHead = System.Runtime.CompilerServices.Unsafe.As<T, int>(ref entry);
+        _freeHead = Unsafe.As<T, int>(ref entry);
         entry = default;
         _occupied[index >> 6] |= 1UL << (index & 63);
         _used++;
@@ -79,7 +83,7 @@ public sealed unsafe class Slab<T> where T : unmanaged
     {
         ref T entry = ref this[index];
         entry = default;
-        System.Runtime.CompilerServices.Unsafe.As<T, int>(ref entry) = _freeHead;
+        Unsafe.As<T, int>(ref entry) = _freeHead;
         _freeHead = index;
         _occupied[index >> 6] &= ~(1UL << (index & 63));
         _used--;
@@ -108,18 +112,20 @@ public sealed unsafe class Slab<T> where T : unmanaged
         _used = 0;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool IsOccupied(int index) => (_occupied[index >> 6] & (1UL << (index & 63))) != 0;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ref T Entry(int index)
     {
-        int frame = index / _perFrame;
-        ulong address = (_frames[frame] << Cpu.PageShift) + (ulong)((index - frame * _perFrame) * sizeof(T));
+        int frame = (int)((uint)index / (uint)PerFrame);
+        ulong address = (_frames[frame] << Cpu.PageShift) + (ulong)((index - frame * PerFrame) * sizeof(T));
         return ref PhysicalMemory.At<T>(address);
     }
 
     private bool TryGrow()
     {
-        int first = _frameCount * _perFrame;
+        int first = _frameCount * PerFrame;
         if (first >= _maximum || !FrameAllocator.TryAllocateZeroed(out ulong frame))
         {
             return false;
@@ -127,10 +133,10 @@ public sealed unsafe class Slab<T> where T : unmanaged
 
         TableFrames.Add();
         _frames[_frameCount++] = frame;
-        int end = System.Math.Min(first + _perFrame, _maximum);
+        int end = System.Math.Min(first + PerFrame, _maximum);
         for (int index = end - 1; index >= first; index--)
         {
-            System.Runtime.CompilerServices.Unsafe.As<T, int>(ref Entry(index)) = _freeHead;
+            Unsafe.As<T, int>(ref Entry(index)) = _freeHead;
             _freeHead = index;
         }
 

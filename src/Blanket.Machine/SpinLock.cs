@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Threading;
 
 namespace Blanket.Machine;
@@ -32,10 +33,9 @@ public struct SpinLock
     {
         HeldLocks.CheckOrder(_class);
         uint ticket = unchecked(Interlocked.Increment(ref _next) - 1);
-        while (Volatile.Read(ref _serving) != ticket)
+        if (Volatile.Read(ref _serving) != ticket)
         {
-            CpuRequests.Service();
-            Cpu.Pause();
+            Wait(ticket);
         }
 
         HeldLocks.Push(ref this);
@@ -61,5 +61,16 @@ public struct SpinLock
         Unlock();
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void Wait(uint ticket)
+    {
+        while (Volatile.Read(ref _serving) != ticket)
+        {
+            CpuRequests.Service();
+            Cpu.Pause();
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Unlock() => Volatile.Write(ref _serving, unchecked(_serving + 1));
 }

@@ -175,12 +175,9 @@ public sealed partial class GrantTable
     }
 
     /// <summary>Physical address of an entry, which exists.</summary>
-    private ulong EntryAddress(uint reference)
-    {
-        uint perFrame = _version == 1 ? EntriesPerFrameV1 : EntriesPerFrameV2;
-        uint size = _version == 1 ? (uint)GrantTableEntry.SizeV1 : GrantTableEntry.SizeV2;
-        return ((ulong)_sharedFrames[reference / perFrame] << Cpu.PageShift) + reference % perFrame * size;
-    }
+    private ulong EntryAddress(uint reference) => _version == 1
+        ? ((ulong)_sharedFrames[reference / EntriesPerFrameV1] << Cpu.PageShift) + reference % EntriesPerFrameV1 * GrantTableEntry.SizeV1
+        : ((ulong)_sharedFrames[reference / EntriesPerFrameV2] << Cpu.PageShift) + reference % EntriesPerFrameV2 * GrantTableEntry.SizeV2;
 
     /// <summary>Physical address of the status flags of a version 2 entry, which exists.</summary>
     private ulong StatusAddress(uint reference) =>

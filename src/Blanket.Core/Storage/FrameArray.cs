@@ -34,9 +34,14 @@ internal sealed class FrameArray<T> where T : unmanaged
     /// <summary>An existing entry; any other index abandons the handler.</summary>
     public ref T this[uint index]
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get
         {
-            Check.That(index < Count);
+            if (index >= Count)
+            {
+                Check.Fail();
+            }
+
             uint frame = index / PerFrame;
             return ref PhysicalMemory.At<T>(((ulong)_frames[frame] << Cpu.PageShift) + (index - frame * PerFrame) * (uint)Unsafe.SizeOf<T>());
         }

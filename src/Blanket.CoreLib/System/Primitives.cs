@@ -144,6 +144,7 @@ public static class Math
     public static ulong Clamp(ulong value, ulong minimum, ulong maximum) => value < minimum ? minimum : value > maximum ? maximum : value;
 
     /// <summary>The high 64 bits of the 128-bit product.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong BigMul(ulong a, ulong b, out ulong low)
     {
         // Four 32-bit products: no 128-bit type is needed at run time.

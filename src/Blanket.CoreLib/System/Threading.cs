@@ -140,35 +140,51 @@ public static unsafe class Volatile
 
     private struct VolatileObject<T> where T : class? { public volatile T Value; }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Read(ref readonly bool location) => Unsafe.As<bool, VolatileBoolean>(ref Unsafe.AsRef(in location)).Value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte Read(ref readonly byte location) => Unsafe.As<byte, VolatileByte>(ref Unsafe.AsRef(in location)).Value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ushort Read(ref readonly ushort location) => Unsafe.As<ushort, VolatileUInt16>(ref Unsafe.AsRef(in location)).Value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int Read(ref readonly int location) => Unsafe.As<int, VolatileInt32>(ref Unsafe.AsRef(in location)).Value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint Read(ref readonly uint location) => Unsafe.As<uint, VolatileUInt32>(ref Unsafe.AsRef(in location)).Value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Read(ref readonly ulong location) => Unsafe.As<ulong, VolatileUIntPtr>(ref Unsafe.AsRef(in location)).Value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static long Read(ref readonly long location) => unchecked((long)(ulong)Unsafe.As<long, VolatileUIntPtr>(ref Unsafe.AsRef(in location)).Value);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Read<T>(ref readonly T location) where T : class? => Unsafe.As<T, VolatileObject<T>>(ref Unsafe.AsRef(in location)).Value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write(ref bool location, bool value) => Unsafe.As<bool, VolatileBoolean>(ref location).Value = value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write(ref byte location, byte value) => Unsafe.As<byte, VolatileByte>(ref location).Value = value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write(ref ushort location, ushort value) => Unsafe.As<ushort, VolatileUInt16>(ref location).Value = value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write(ref int location, int value) => Unsafe.As<int, VolatileInt32>(ref location).Value = value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write(ref uint location, uint value) => Unsafe.As<uint, VolatileUInt32>(ref location).Value = value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write(ref ulong location, ulong value) => Unsafe.As<ulong, VolatileUIntPtr>(ref location).Value = (nuint)value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write(ref long location, long value) => Unsafe.As<long, VolatileUIntPtr>(ref location).Value = unchecked((nuint)(ulong)value);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write<T>(ref T location, T value) where T : class? => Unsafe.As<T, VolatileObject<T>>(ref location).Value = value;
 }

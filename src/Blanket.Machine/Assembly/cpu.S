@@ -167,11 +167,6 @@ function frame_pointer_read
 function stack_pointer_read
     mov %rsp, %rax
     ret
-function current_cpu_block          /* the CpuBlock at the end of this CPU's region */
-    mov %rsp, %rax
-    and $-CPU_REGION_SIZE, %rax
-    add $CPU_BLOCK_OFFSET, %rax
-    ret
 function io_fence
     mfence
     ret
