@@ -53,6 +53,20 @@ public sealed class QemuTests : IDisposable
         Assert.Equal(("kvm", "host"), (ValueOf(arguments, "-accel"), ValueOf(arguments, "-cpu")));
     }
 
+    [Theory]
+    [InlineData(Firmware.Bios, false)]
+    [InlineData(Firmware.Uefi, true)]
+    public void FirmwareBootsFromADiskBehindTheOthers(Firmware firmware, bool isUefi)
+    {
+        IReadOnlyList<string> arguments = QemuCommandLine.Build(
+            Options("/k") with { Firmware = firmware, BootDisk = "/boot,1.img", Nics = 1 }, "/s");
+        Assert.DoesNotContain("-kernel", arguments);
+        Assert.Equal(isUefi, arguments.Contains("-bios"));
+        JsonNode node = JsonNode.Parse(ValueOf(arguments, "-blockdev"))!;
+        Assert.Equal(("/boot,1.img", true), ((string?)node["file"]!["filename"], (bool)node["read-only"]!));
+        Assert.Equal("virtio-blk-pci,drive=boot,bootindex=0,addr=4", arguments[^1]);
+    }
+
     [Fact]
     public void DescribesDisks()
     {

@@ -75,7 +75,7 @@ public sealed class XenBedTests : IDisposable
     [Fact]
     public void HvmDomainBootsFromHdaAndHasGuestsDisksBehindTheEmulatedOnes()
     {
-        string[] lines = Lines(new XenDomain { Machine = Machine(Disk("/a")), Type = XenDomainType.Hvm, BootDisk = "/boot" });
+        string[] lines = Lines(new XenDomain { Machine = Machine(Disk("/a")) with { BootDisk = "/boot" }, Type = XenDomainType.Hvm });
         Assert.Contains("type = \"hvm\"", lines);
         Assert.DoesNotContain(lines, line => line.StartsWith("kernel", StringComparison.Ordinal));
         string disks = Assert.Single(lines, line => line.StartsWith("disk", StringComparison.Ordinal));

@@ -20,6 +20,9 @@ internal sealed class RunOptions
     private const string Xen = "xen";
     private const string Pvh = "pvh";
     private const string Hvm = "hvm";
+    private const string Direct = "direct";
+    private const string Bios = "bios";
+    private const string Uefi = "uefi";
 
     private readonly Argument<string[]> _guests = new("GUEST.cfg")
     {
@@ -44,6 +47,12 @@ internal sealed class RunOptions
 
     private readonly Option<string> _machine = new("--machine") { Description = "QEMU's machine type.", DefaultValueFactory = _ => "q35" };
 
+    private readonly Option<string> _boot = new("--boot")
+    {
+        Description = "How the L0 machine boots: direct (QEMU loads blanket.elf), or GRUB from a disk that bios or uefi starts.",
+        DefaultValueFactory = _ => Direct,
+    };
+
     private readonly Option<string[]> _forwards = new("--forward")
     {
         Description = "Lead a TCP port of this host to a guest; HOSTPORT:ADDRESS:GUESTPORT for one that was not first to ask for an address.",
@@ -66,6 +75,7 @@ internal sealed class RunOptions
         _cpus.Validators.Add(result => RequireRange(result, 1, MaximumCpus));
         _machine.AcceptOnlyFromAmong("q35", "pc");
         _l0.AcceptOnlyFromAmong(Kvm, Xen);
+        _boot.AcceptOnlyFromAmong(Direct, Bios, Uefi);
         _l0Mode.AcceptOnlyFromAmong(Pvh, Hvm);
         _forwards.Validators.Add(RequireForwards);
     }
@@ -74,7 +84,7 @@ internal sealed class RunOptions
     internal void AddTo(Command command)
     {
         command.Add(_guests);
-        Option[] all = [_l0, _l0Mode, _memory, _cpus, _machine, _forwards, _qemuArguments, _options];
+        Option[] all = [_l0, _l0Mode, _memory, _cpus, _machine, _boot, _forwards, _qemuArguments, _options];
         foreach (Option option in all)
         {
             command.Add(option);
@@ -89,6 +99,7 @@ internal sealed class RunOptions
         MemoryMiB = arguments.GetValue(_memory),
         Cpus = arguments.GetValue(_cpus),
         MachineType = arguments.GetRequiredValue(_machine),
+        Firmware = ReadFirmware(arguments),
         Forwards = [.. arguments.GetRequiredValue(_forwards).Select(text => PortForward.TryParse(text)!)],
         QemuArguments = arguments.GetRequiredValue(_qemuArguments),
         Options = arguments.GetRequiredValue(_options),
@@ -104,6 +115,19 @@ internal sealed class RunOptions
         }
 
         return mode is null ? null : throw new InputException("--l0-mode goes with --l0 xen");
+    }
+
+    private Firmware ReadFirmware(ParseResult arguments)
+    {
+        Firmware firmware = arguments.GetRequiredValue(_boot) switch
+        {
+            Bios => Firmware.Bios,
+            Uefi => Firmware.Uefi,
+            _ => Firmware.None,
+        };
+        return firmware == Firmware.None || arguments.GetRequiredValue(_l0) == Kvm
+            ? firmware
+            : throw new InputException("--boot goes with --l0 kvm; --l0-mode says how Xen boots the L0 machine");
     }
 
     /// <summary>Refuses a number outside a range; what is no number is refused by the parser itself.</summary>

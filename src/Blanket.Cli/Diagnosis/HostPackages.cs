@@ -18,7 +18,7 @@ internal sealed record HostPackage(string Program, string Package, string Purpos
     internal bool IsOptional => Purpose == DebuggingPurpose;
 
     /// <summary>Whether the program is there.</summary>
-    internal bool IsPresent => Path.IsPathFullyQualified(Program) ? File.Exists(Program) : Tool.Find(Program) is not null;
+    internal bool IsPresent => Path.IsPathFullyQualified(Program) ? Path.Exists(Program) : Tool.Find(Program) is not null;
 }
 
 /// <summary>The list of packages, which ./blanket installs from.</summary>

@@ -4,6 +4,7 @@ using System.IO;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
+using Blanket.Lab.BootDisks;
 using Blanket.Lab.Bundles;
 using Blanket.Lab.Configuration;
 using Blanket.Lab.DefaultGuest;
@@ -16,6 +17,9 @@ namespace Blanket.Cli.Running;
 /// <summary>Everything that a machine needs to start, in a directory that is deleted on disposal.</summary>
 internal sealed class PreparedRun : IDisposable
 {
+    /// <summary>Memory that firmware and GRUB have besides what they load.</summary>
+    private const long FirmwareMiB = 64;
+
     private readonly string _directory;
 
     private Func<IConsoleSink?, CancellationToken, Task<IL0Machine>> _start = null!;
@@ -103,6 +107,7 @@ internal sealed class PreparedRun : IDisposable
         Kernel = Project.Image,
         Accelerator = settings.Xen is null ? await AcceleratorProbe.ProbeAsync(cancellation).ConfigureAwait(false) : XenBed.Accelerator,
         MachineType = settings.MachineType,
+        Firmware = settings.Firmware,
         MemoryMiB = 0,
         Cpus = settings.Cpus,
         Disks = [.. Plan.Disks],
@@ -114,19 +119,23 @@ internal sealed class PreparedRun : IDisposable
     private async Task<MachineOptions> BootBlanketAsync(MachineOptions machine, RunSettings settings, Report report, CancellationToken cancellation)
     {
         byte[] bundle = await BundleBuilder.BuildAsync(Plan, settings.Options, cancellation).ConfigureAwait(false);
-        long required = BundleBuilder.RequiredMemoryMiB(Plan, bundle.Length);
+        bool boots = settings.Firmware != Firmware.None || settings.Xen == XenDomainType.Hvm;
+        long required = BundleBuilder.RequiredMemoryMiB(Plan, bundle.Length) + (boots ? FirmwareMiB : 0);
         if (settings.MemoryMiB < required)
         {
             report.Warning($"--memory {settings.MemoryMiB} is less than the {required} MiB that the guests need");
         }
 
         await ImageBuilder.EnsureAsync(report, cancellation).ConfigureAwait(false);
-        string file = Path.Combine(_directory, "bundle");
-        await File.WriteAllBytesAsync(file, bundle, cancellation).ConfigureAwait(false);
+        string file = Path.Combine(_directory, boots ? "boot.img" : "bundle");
+        await (boots
+            ? BootDisk.WriteAsync(Project.Image, bundle, file, cancellation)
+            : File.WriteAllBytesAsync(file, bundle, cancellation)).ConfigureAwait(false);
         ParseLog = static line => RunEvent.TryParse(line) is RunEvent happening ? [happening] : [];
         return machine with
         {
-            Module = file,
+            Module = boots ? null : file,
+            BootDisk = boots ? file : null,
             MemoryMiB = settings.MemoryMiB ?? required,
             ConsolePorts =
             [

@@ -32,6 +32,9 @@ internal sealed record RunSettings
     /// <summary>QEMU's machine type.</summary>
     internal string MachineType { get; init; } = "q35";
 
+    /// <summary>What boots the L0 machine.</summary>
+    internal Firmware Firmware { get; init; }
+
     /// <summary>Ports of the host that lead to a guest.</summary>
     internal IReadOnlyList<PortForward> Forwards { get; init; } = [];
 

@@ -6,8 +6,14 @@ namespace Blanket.Lab.Qemu;
 /// <summary>An L0 machine: a QEMU virtual machine with virtio devices, as a KVM cloud offers it.</summary>
 public sealed record MachineOptions
 {
-    /// <summary>Path of the file that QEMU boots: blanket.elf, or a Linux kernel.</summary>
+    /// <summary>Path of blanket.elf or of a Linux kernel; QEMU boots it unless there is firmware.</summary>
     public required string Kernel { get; init; }
+
+    /// <summary>What boots the machine. Firmware boots from <see cref="BootDisk"/>, which has kernel, module and command line.</summary>
+    public Firmware Firmware { get; init; }
+
+    /// <summary>Path of the raw disk image that firmware boots from; it is not written to. Null without firmware.</summary>
+    public string? BootDisk { get; init; }
 
     /// <summary>Path of the boot bundle, or of a ramdisk; null for none.</summary>
     public string? Module { get; init; }

@@ -17,6 +17,9 @@ public sealed class QemuCommandLine
     /// <summary>QEMU's own limit of a virtio console device is 511 ports; its default is 31.</summary>
     private const int DefaultConsolePorts = 31;
 
+    /// <summary>UEFI firmware of Debian's package ovmf that keeps its variables in memory.</summary>
+    private const string UefiFirmware = "/usr/share/ovmf/OVMF.fd";
+
     private readonly MachineOptions _options;
     private readonly string _socketDirectory;
     private readonly PciSlots _slots;
@@ -26,8 +29,8 @@ public sealed class QemuCommandLine
     {
         _options = options;
         _socketDirectory = socketDirectory;
-        const int serialEntropyAndShare = 3;
-        _slots = new PciSlots(options.Disks.Count + options.Nics + serialEntropyAndShare);
+        const int serialEntropyShareAndBoot = 4;
+        _slots = new PciSlots(options.Disks.Count + options.Nics + serialEntropyShareAndBoot);
     }
 
     /// <summary>QEMU's arguments.</summary>
@@ -44,6 +47,7 @@ public sealed class QemuCommandLine
         line.AddDisks();
         line.AddNics();
         line.AddShare();
+        line.AddBootDisk();
         if (options.GdbPort is int port)
         {
             line.Add("-gdb", Invariant($"tcp:127.0.0.1:{port}"), "-S");
@@ -75,6 +79,16 @@ public sealed class QemuCommandLine
 
     private void AddBoot()
     {
+        if (_options.Firmware != Firmware.None)
+        {
+            if (_options.Firmware == Firmware.Uefi)
+            {
+                Add("-bios", UefiFirmware);
+            }
+
+            return;
+        }
+
         Add("-kernel", _options.Kernel);
         if (_options.Module is string module)
         {
@@ -172,6 +186,24 @@ public sealed class QemuCommandLine
 
             Add("-netdev", Invariant($"user,id=net{i}{forwards}"), "-device", Invariant($"virtio-net-pci,netdev=net{i},{_slots.Next()}"));
         }
+    }
+
+    /// <summary>The last device, so that the others have the same addresses as without it.</summary>
+    private void AddBootDisk()
+    {
+        if (_options.BootDisk is not string path)
+        {
+            return;
+        }
+
+        JsonObject node = new()
+        {
+            ["driver"] = "raw",
+            ["node-name"] = "boot",
+            ["read-only"] = true,
+            ["file"] = new JsonObject { ["driver"] = "file", ["filename"] = path, ["read-only"] = true },
+        };
+        Add("-blockdev", node.ToJsonString(), "-device", $"virtio-blk-pci,drive=boot,bootindex=0,{_slots.Next()}");
     }
 
     private void AddShare()

@@ -98,6 +98,7 @@ public static class XenBed
         {
             Kernel = image.Hypervisor,
             Module = null,
+            BootDisk = null,
             CommandLine = XenOptions,
             MemoryMiB = Dom0MemoryMiB + XenMemoryMiB + (machine.MemoryMiB * copies),
             Cpus = domain.IsMeasured ? machine.Cpus : Math.Max(machine.Cpus, MinimumCpus),

@@ -28,7 +28,7 @@ public sealed record XenDomain
     public XenDomainType Type { get; init; } = XenDomainType.Pvh;
 
     /// <summary>Path of the disk image that an HVM domain boots from, as <c>hda</c>; its guests' disks begin at <c>xvde</c> then.</summary>
-    public string? BootDisk { get; init; }
+    public string? BootDisk => Machine.BootDisk;
 
     /// <summary>Dom0 does nothing while the domain runs and passes its console on afterwards.</summary>
     public bool IsMeasured { get; init; }
