@@ -139,6 +139,11 @@ public static unsafe partial class Cpu
     [RuntimeImport("*", "cpu_stop")]
     public static extern void Stop();
 
+    /// <summary>From here on an NMI stops the CPU that gets it, for good.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "halt_by_nmi")]
+    public static extern void HaltByNmi();
+
     /// <summary>Takes the interrupts that wait, then disables them again.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "interrupts_allow_pending")]

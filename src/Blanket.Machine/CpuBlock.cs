@@ -25,7 +25,7 @@ public unsafe struct CpuBlock
     [FieldOffset(16)]
     public uint WorkPending;
 
-    /// <summary>Non-zero: another CPU waits for this one to flush its TLB.</summary>
+    /// <summary>How often other CPUs have asked this one to flush its TLB (<see cref="CpuRequests"/>).</summary>
     [FieldOffset(20)]
     public uint FlushRequested;
 
@@ -36,6 +36,10 @@ public unsafe struct CpuBlock
     /// <summary>Number of entries in <see cref="HeldLock"/>.</summary>
     [FieldOffset(32)]
     public uint HeldLockCount;
+
+    /// <summary>The value of <see cref="FlushRequested"/> up to which this CPU has flushed.</summary>
+    [FieldOffset(36)]
+    public uint FlushDone;
 
     /// <summary>Scratch for the syscall entry: the guest's stack pointer.</summary>
     [FieldOffset(40)]

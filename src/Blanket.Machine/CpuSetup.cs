@@ -124,6 +124,7 @@ public static unsafe class CpuSetup
         *(ulong*)(pointer + 2) = (ulong)PhysicalMemory.LinearAddress(s_idtFrame << Cpu.PageShift, 4096);
         Cpu.LoadIdt(pointer);
         Cpu.LoadLdt(0);
+        CpuRequests.Register(block);
         LoadSystemCallEntry(block);
         LoadControlRegisters(extendedComponents, allowSmap);
     }

@@ -71,6 +71,10 @@ public static unsafe partial class Cpu
 
     public static void Stop() => throw new InvalidOperationException("the simulated CPU was stopped");
 
+    public static void HaltByNmi()
+    {
+    }
+
     public static void Fence() => Thread.MemoryBarrier();
 
     /// <summary>The CPU that this thread stands for; host tests set it.</summary>

@@ -1,5 +1,6 @@
 using System;
 using System.Runtime.CompilerServices;
+using System.Threading;
 using Blanket.Abi.Xen;
 using Blanket.Core.Scheduling;
 using Blanket.Core.Time;
@@ -25,6 +26,8 @@ public sealed partial class Domain
 
     private NameBuffer _name;
     private int _nameLength;
+    private int _isShuttingDown;
+    private int _isCrashing;
 
     [InlineArray(MaximumNameLength)]
     private struct NameBuffer
@@ -38,7 +41,11 @@ public sealed partial class Domain
         Id = id;
         Vcpus = new Vcpu?[vcpus];
         Watchdogs = new Watchdogs(this);
+        Share = new DomainShare(this);
     }
+
+    /// <summary>What it is promised of the CPUs.</summary>
+    public DomainShare Share { get; }
 
     /// <summary>Its watchdog timers.</summary>
     public Watchdogs Watchdogs { get; }
@@ -80,7 +87,7 @@ public sealed partial class Domain
     /// <summary>Stops the domain for good with SHUTDOWN_crash, for a reason that goes to the log.</summary>
     public void Crash(ReadOnlySpan<byte> reason)
     {
-        if (IsShutDown)
+        if (IsShutDown || Interlocked.Exchange(ref _isCrashing, 1) != 0)
         {
             return;
         }
@@ -93,13 +100,14 @@ public sealed partial class Domain
     /// <summary>Stops all its vCPUs and tells the observer (SCHEDOP_shutdown); the first call counts.</summary>
     public void ShutDown(ShutdownReason reason)
     {
-        if (IsShutDown)
+        // Several of its vCPUs may get here at once.
+        if (Interlocked.Exchange(ref _isShuttingDown, 1) != 0)
         {
             return;
         }
 
-        IsShutDown = true;
         ShutdownReason = reason == ShutdownReason.Crash || PresetReason == null ? reason : PresetReason.GetValueOrDefault();
+        IsShutDown = true;
         foreach (Vcpu? vcpu in Vcpus)
         {
             if (vcpu != null)

@@ -45,7 +45,7 @@ public sealed partial class Vcpu
     /// <summary>Time-out of SCHEDOP_poll.</summary>
     public PollTimer PollTimer { get; }
 
-    /// <summary>Timers of a vCPU that a <see cref="TimerQueue"/> must have room for.</summary>
+    /// <summary>Timers of a vCPU that the timer queues must have room for.</summary>
     public const int TimerCount = 3;
 
     /// <summary>Physical address of <see cref="State"/>.</summary>

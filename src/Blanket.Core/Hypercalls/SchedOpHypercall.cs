@@ -150,7 +150,7 @@ public static class SchedOpHypercall
         events.StartPolling(caller);
         if (poll.Timeout != 0)
         {
-            Scheduler.Timers(schedule.Cpu).Arm(caller.PollTimer, poll.Timeout);
+            Scheduler.Arm(caller.PollTimer, poll.Timeout);
         }
 
         // An event that came between the first look and StartPolling woke nobody: look again.

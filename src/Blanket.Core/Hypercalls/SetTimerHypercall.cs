@@ -1,6 +1,7 @@
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
 using Blanket.Core.Scheduling;
+using Blanket.Core.Time;
 using Blanket.Machine;
 
 namespace Blanket.Core.Hypercalls;
@@ -13,7 +14,7 @@ public static class SetTimerHypercall
     {
         if (arguments.A1 == 0)
         {
-            Scheduler.Timers(caller.Schedule.Cpu).Cancel(caller.SingleshotTimer);
+            TimerQueue.Cancel(caller.SingleshotTimer);
             return 0;
         }
 
@@ -21,8 +22,7 @@ public static class SetTimerHypercall
         const ulong Never = 1UL << 63;
         if (arguments.A1 < Never)
         {
-            Scheduler.Timers(caller.Schedule.Cpu).Arm(caller.SingleshotTimer, arguments.A1);
-            PendingWork.Raise();
+            Scheduler.Arm(caller.SingleshotTimer, arguments.A1);
         }
 
         return 0;

@@ -180,8 +180,7 @@ public static class VcpuOpHypercall
             return -Errno.ETIME;
         }
 
-        Scheduler.Timers(target.Schedule.Cpu).Arm(target.SingleshotTimer, set.TimeoutAbsoluteNs);
-        PendingWork.Raise();
+        Scheduler.Arm(target.SingleshotTimer, set.TimeoutAbsoluteNs);
         return 0;
     }
 
@@ -192,7 +191,7 @@ public static class VcpuOpHypercall
             return -Errno.EINVAL;
         }
 
-        Scheduler.Timers(target.Schedule.Cpu).Cancel(target.SingleshotTimer);
+        TimerQueue.Cancel(target.SingleshotTimer);
         return 0;
     }
 

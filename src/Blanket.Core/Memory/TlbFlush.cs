@@ -7,7 +7,7 @@ namespace Blanket.Core.Memory;
 public abstract class RemoteTlb
 {
     /// <summary>
-    /// Has every CPU of the set flush its whole TLB, global entries included, and waits until all have. While it waits it answers
+    /// Has every CPU of the set flush its whole TLB and waits until all have. While it waits it answers
     /// requests of other CPUs (<see cref="CpuRequests.Service"/>); the caller may hold locks.
     /// </summary>
     /// <param name="cpus">CPUs other than the one that calls; not empty.</param>
@@ -60,9 +60,9 @@ public static class TlbFlush
             previous.Domain.DirtyCpus.Remove(cpu);
         }
 
-        if (previous != null && previous != next && previous.DirtyCpu == cpu)
+        if (previous != null && previous != next)
         {
-            previous.DirtyCpu = -1;
+            previous.ClearDirtyCpu(cpu);
         }
     }
 
@@ -82,10 +82,10 @@ public static class TlbFlush
         s_resident[cpu] = null;
         Local();
         previous.Domain.DirtyCpus.Remove(cpu);
-        if (previous.DirtyCpu == cpu)
-        {
-            previous.DirtyCpu = -1;
-        }
+        previous.ClearDirtyCpu(cpu);
+
+        // With the hypervisor's root nothing of a guest can get into this TLB: no flush needs to wait for this CPU.
+        s_active.Remove(cpu);
     }
 
     /// <summary>Flushes this CPU's whole TLB, global entries and cached page-table pointers included.</summary>

@@ -1,3 +1,4 @@
+using System.Threading;
 using Blanket.Core.Memory;
 
 namespace Blanket.Core.Domains;
@@ -26,7 +27,16 @@ public sealed partial class Vcpu
     public ulong[] LdtFrames { get; } = new ulong[LocalDescriptorTable.MaximumFrames];
 
     /// <summary>The CPU whose TLB may hold translations of this vCPU; -1 for none.</summary>
-    public int DirtyCpu { get; internal set; } = -1;
+    public int DirtyCpu
+    {
+        get => Volatile.Read(ref _dirtyCpu);
+        internal set => Volatile.Write(ref _dirtyCpu, value);
+    }
+
+    private int _dirtyCpu = -1;
+
+    /// <summary>A CPU has dropped its translations of this vCPU, which may be on another one by now.</summary>
+    internal void ClearDirtyCpu(int cpu) => Interlocked.CompareExchange(ref _dirtyCpu, -1, cpu);
 
     /// <summary>
     /// A page table whose type count this vCPU still has to drop (<see cref="PendingTable"/>), with a reference; 0 for none.

@@ -11,7 +11,7 @@ public static class RunStateArea
 
     /// <summary>The times as of the last change of state.</summary>
     public static void Read(Vcpu vcpu, out VcpuRunStateInfo info) =>
-        Scheduler.Queue(vcpu.Schedule.Cpu).ReadTimes(vcpu, SystemTime.Now, out info);
+        RunQueue.ReadTimes(vcpu, out info);
 
     /// <summary>Writes the area of the vCPU that has just got this CPU; an area that cannot be written is the guest's own loss.</summary>
     public static void Update(Vcpu vcpu)

@@ -1,23 +1,53 @@
 using Blanket.Core.Domains;
+using Blanket.Core.Memory;
 
 namespace Blanket.Core.Scheduling;
 
-/// <summary>What the scheduler remembers of a vCPU.</summary>
+/// <summary>What the scheduler remembers of a vCPU. Changes under the lock of its <see cref="RunQueue"/>, unless noted.</summary>
 public sealed class VcpuSchedule
 {
-    /// <summary>Neighbours in the run queue, under its lock.</summary>
+    /// <summary>No CPU.</summary>
+    public const int Nowhere = -1;
+
+    /// <summary>Neighbours in the run queue.</summary>
     internal Vcpu? Next;
     internal Vcpu? Previous;
+
+    /// <summary>Waits in the run queue for a CPU.</summary>
     internal bool IsQueued;
 
-    /// <summary>Queued because something woke it: goes before a vCPU that is in the middle of its slice.</summary>
-    internal bool IsWoken;
+    /// <summary>Wants to run, but its domain has used up its cap.</summary>
+    internal bool IsParked;
 
-    /// <summary>The CPU whose queue it uses.</summary>
-    public int Cpu;
+    /// <summary>Counted in <see cref="DomainShare.Active"/>.</summary>
+    internal bool IsActive;
 
-    /// <summary>True while it is a CPU's current vCPU.</summary>
-    public bool IsRunning;
+    /// <summary>Asked that others go first.</summary>
+    internal bool IsYielding;
+
+    /// <summary>CPU time that it has had, in ns times <see cref="DomainShare.DefaultWeight"/> over its weight: who has least is next.</summary>
+    internal ulong VirtualTime;
+
+    /// <summary>CPUs that it may run on; empty for all.</summary>
+    internal CpuSet Affinity;
+
+    /// <summary>The run queue that it belongs to: changes under the locks of both queues.</summary>
+    internal RunQueue? Queue;
+
+    /// <summary>The CPU whose current vCPU it is; <see cref="Nowhere"/> for none.</summary>
+    public int RunningOn = Nowhere;
+
+    /// <summary>The CPU that it ran on last.</summary>
+    internal int LastCpu;
+
+    /// <summary>
+    /// The CPU that holds its registers and page tables, running or lazily; <see cref="Nowhere"/> when all is in memory. No other CPU may run it.
+    /// Set by that CPU, under the lock; taken back by that CPU when everything is in memory, without.
+    /// </summary>
+    internal int HeldBy = Nowhere;
+
+    /// <summary>Whether it is a CPU's current vCPU.</summary>
+    public bool IsRunning => RunningOn != Nowhere;
 
     /// <summary>Initialised by its guest (VCPUOP_initialise, or the builder) and so able to run.</summary>
     public bool IsInitialised;
@@ -55,9 +85,22 @@ public sealed class VcpuSchedule
     /// <summary>The area could not be written yet because the guest was in user mode.</summary>
     public bool IsRunStateAreaStale;
 
-    /// <summary>When its time slice ends, ns since boot.</summary>
-    public ulong SliceEnd;
+    /// <summary>The CPU that runs it or holds its state; <see cref="Nowhere"/> for none. A vCPU that is kept off the CPUs does not get another one.</summary>
+    public int Holder
+    {
+        get
+        {
+            int running = System.Threading.Volatile.Read(ref RunningOn);
+            return running != Nowhere ? running : System.Threading.Volatile.Read(ref HeldBy);
+        }
+    }
+
+    /// <summary>Whether it waits for a CPU; a hint without the lock.</summary>
+    public bool IsWaiting => System.Threading.Volatile.Read(ref IsQueued);
 
     /// <summary>Whether it may be given a CPU.</summary>
     public bool CanRun => IsInitialised && !IsDown && !IsBlocked && PauseCount == 0;
+
+    /// <summary>Whether it may run on a CPU by its affinity.</summary>
+    internal bool MayRunOn(int cpu) => Affinity.IsEmpty || Affinity.Contains(cpu);
 }

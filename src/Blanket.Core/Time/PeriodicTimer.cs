@@ -18,15 +18,14 @@ public sealed class PeriodicTimer(Vcpu vcpu) : Timer
     /// <summary>Starts ticking, or stops with a period of 0.</summary>
     public void Start(ulong period)
     {
-        TimerQueue timers = Scheduler.Timers(vcpu.Schedule.Cpu);
         Period = period;
         if (period == 0)
         {
-            timers.Cancel(this);
+            TimerQueue.Cancel(this);
         }
         else
         {
-            timers.Arm(this, SystemTime.Now + period);
+            Scheduler.Arm(this, SystemTime.Now + period);
         }
     }
 
@@ -38,7 +37,7 @@ public sealed class PeriodicTimer(Vcpu vcpu) : Timer
         {
             ulong next = Deadline + Period;
             ulong now = SystemTime.Now;
-            Scheduler.Timers(vcpu.Schedule.Cpu).Arm(this, next > now ? next : now + Period);
+            Scheduler.Arm(this, next > now ? next : now + Period);
         }
     }
 }

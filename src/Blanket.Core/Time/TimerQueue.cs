@@ -1,19 +1,19 @@
+using System.Threading;
 using Blanket.Machine;
 
 namespace Blanket.Core.Time;
 
 /// <summary>
 /// The timers of one CPU: a binary heap by deadline. Arming and cancelling cost O(log n), finding the next O(1);
-/// nothing polls. Room is reserved when a timer is created, so arming cannot fail.
+/// nothing polls. A timer may be armed and cancelled by any CPU.
 /// </summary>
 public sealed class TimerQueue
 {
     private readonly Timer?[] _heap;
     private SpinLock _lock = new(LockClass.Timers);
     private int _count;
-    private int _reserved;
 
-    /// <summary>A queue for at most <paramref name="capacity"/> timers.</summary>
+    /// <summary>A queue with room for all timers of the machine, so that arming cannot fail.</summary>
     public TimerQueue(int capacity)
     {
         _heap = new Timer?[capacity];
@@ -31,35 +31,21 @@ public sealed class TimerQueue
         }
     }
 
-    /// <summary>Makes room for more timers; false when the capacity is used up.</summary>
-    public bool TryReserve(int timers)
-    {
-        _lock.Acquire();
-        bool fits = timers <= _heap.Length - _reserved;
-        if (fits)
-        {
-            _reserved += timers;
-        }
-
-        _lock.Release();
-        return fits;
-    }
-
-    /// <summary>Gives room back.</summary>
-    public void Unreserve(int timers)
-    {
-        _lock.Acquire();
-        _reserved -= timers;
-        _lock.Release();
-    }
-
-    /// <summary>Arms a timer, or moves it when it is armed.</summary>
+    /// <summary>Arms a timer in this queue, in place of what it was armed for, in whatever queue.</summary>
     public void Arm(Timer timer, ulong deadline)
     {
-        _lock.Acquire();
-        if (timer.IsArmed)
+        while (true)
         {
-            RemoveAt(timer.HeapIndex);
+            Cancel(timer);
+            _lock.Acquire();
+            if (Interlocked.CompareExchange(ref timer.IsClaimed, 1, 0) == 0)
+            {
+                Volatile.Write(ref timer.Queue, this);
+                break;
+            }
+
+            // Another CPU has armed it meanwhile.
+            _lock.Release();
         }
 
         timer.Deadline = deadline;
@@ -68,16 +54,30 @@ public sealed class TimerQueue
         _lock.Release();
     }
 
-    /// <summary>Disarms a timer; nothing happens when it is not armed.</summary>
-    public void Cancel(Timer timer)
+    /// <summary>Disarms a timer, in whatever queue it is; nothing happens when it is not armed.</summary>
+    public static void Cancel(Timer timer)
     {
-        _lock.Acquire();
-        if (timer.IsArmed)
+        while (true)
         {
-            RemoveAt(timer.HeapIndex);
-        }
+            TimerQueue? queue = Volatile.Read(ref timer.Queue);
+            if (queue == null)
+            {
+                return;
+            }
 
-        _lock.Release();
+            queue._lock.Acquire();
+            bool found = timer.Queue == queue;
+            if (found)
+            {
+                queue.RemoveAt(timer.HeapIndex);
+            }
+
+            queue._lock.Release();
+            if (found)
+            {
+                return;
+            }
+        }
     }
 
     /// <summary>Calls every timer whose deadline has come.</summary>
@@ -111,14 +111,15 @@ public sealed class TimerQueue
         removed.HeapIndex = Timer.NotQueued;
         Timer last = _heap[--_count]!;
         _heap[_count] = null;
-        if (index == _count)
+        if (index != _count)
         {
-            return;
+            Place(last, index);
+            SiftUp(index);
+            SiftDown(last.HeapIndex);
         }
 
-        Place(last, index);
-        SiftUp(index);
-        SiftDown(last.HeapIndex);
+        Volatile.Write(ref removed.Queue, null);
+        Volatile.Write(ref removed.IsClaimed, 0);
     }
 
     private void SiftUp(int index)

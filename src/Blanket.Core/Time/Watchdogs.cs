@@ -46,15 +46,14 @@ public sealed class Watchdogs
             return -Errno.EINVAL;
         }
 
-        TimerQueue timers = Scheduler.Timers(0);
         if (seconds == 0)
         {
             _isUsed[index] = false;
-            timers.Cancel(_timers[index]!);
+            TimerQueue.Cancel(_timers[index]!);
         }
         else
         {
-            timers.Arm(_timers[index]!, SystemTime.Now + seconds * NanosecondsPerSecond);
+            Scheduler.Arm(_timers[index]!, SystemTime.Now + seconds * NanosecondsPerSecond);
         }
 
         return 0;
@@ -65,7 +64,7 @@ public sealed class Watchdogs
     {
         foreach (WatchdogTimer? timer in _timers)
         {
-            Scheduler.Timers(0).Cancel(timer!);
+            TimerQueue.Cancel(timer!);
         }
     }
 
@@ -76,7 +75,7 @@ public sealed class Watchdogs
             if (!_isUsed[i])
             {
                 _isUsed[i] = true;
-                Scheduler.Timers(0).Arm(_timers[i]!, SystemTime.Now + seconds * NanosecondsPerSecond);
+                Scheduler.Arm(_timers[i]!, SystemTime.Now + seconds * NanosecondsPerSecond);
                 return i + 1;
             }
         }

@@ -86,7 +86,7 @@ internal static unsafe class Main
         PowerControl.Initialize();
         CpuRequests.Initialize(new CpuInterrupter());
         DeferredHandlers.Initialize(Cpu.MaximumCpus);
-        BootProcessor.Start();
+        ProcessorStart.StartAll();
     }
 
     private static void StartCore()
@@ -95,8 +95,9 @@ internal static unsafe class Main
         FrameQuarantine.Initialize();
         MachineToPhysical.Initialize(Memory.MachineToPhysicalAddress, Memory.MachineToPhysicalEntries);
         HypervisorSlots.Initialize(HypervisorRoot.Slots);
-        TlbFlush.Initialize(null);
+        TlbFlush.Initialize(new CrossCpuTlb());
         Scheduler.Initialize(Processors.OnlineCount);
+        GracePeriod.Initialize(Processors.OnlineCount);
         VcpuSwitch.Initialize();
         VcpuNotifier.Install(new EventWaker());
         ServiceChannels.Initialize(MaximumServiceChannels, Processors.OnlineCount);
@@ -127,6 +128,7 @@ internal static unsafe class Main
         }
 
         Memory.LogFrames();
+        ProcessorStart.ReleaseSecondaries();
         GuestManager.StartAll();
     }
 }

@@ -20,7 +20,11 @@ internal static unsafe class GuestEntry
         if (vector >= FirstInterruptVector)
         {
             InterruptVectors.Dispatch((byte)vector);
-            PendingWork.Raise();
+            if (vector != SystemVectors.Flush)
+            {
+                PendingWork.Raise();
+            }
+
             return;
         }
 

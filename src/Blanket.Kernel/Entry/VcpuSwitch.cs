@@ -3,6 +3,7 @@ using Blanket.Core.Memory;
 using Blanket.Core.Processor;
 using Blanket.Core.Scheduling;
 using Blanket.Core.Traps;
+using Blanket.Kernel.Guests;
 using Blanket.Kernel.Platform;
 using Blanket.Machine;
 
@@ -37,35 +38,76 @@ internal static unsafe class VcpuSwitch
         }
         else
         {
-            Unload(ref loaded, block);
+            Vcpu? previous = loaded;
+            Save(previous, block);
+            RunQueue.Hold(next, block->CpuNumber);
             Load(next, block);
             loaded = next;
+
+            // Not before this CPU uses other page tables.
+            Release(previous);
         }
 
         RunStateArea.Update(next);
     }
 
-    /// <summary>Makes this CPU forget a domain that is about to be torn down: its tables and registers.</summary>
-    internal static void Forget(Domain domain)
+    /// <summary>
+    /// For a CPU that has nothing to do: writes what it holds lazily to memory if that is wanted elsewhere, belongs to a domain that is
+    /// about to be torn down, or costs others TLB flushes.
+    /// </summary>
+    /// <param name="wasFlushed">Another CPU has just had to wait for this one's TLB.</param>
+    /// <returns>Whether there was something: look for work again.</returns>
+    internal static bool LeaveWhileIdle(bool wasFlushed)
+    {
+        CpuBlock* block = CpuBlockAccess.Current;
+        Vcpu? held = s_loaded[block->CpuNumber];
+        if (held == null || (!wasFlushed && !held.Domain.IsDying && !held.Schedule.IsWaiting))
+        {
+            return false;
+        }
+
+        Leave();
+        return true;
+    }
+
+    /// <summary>
+    /// Writes what this CPU holds to memory and uses the hypervisor's own page tables, so that nobody has to wait for its TLB during a long
+    /// piece of work. The work loop loads a vCPU again.
+    /// </summary>
+    internal static void Leave()
     {
         CpuBlock* block = CpuBlockAccess.Current;
         ref Vcpu? loaded = ref s_loaded[block->CpuNumber];
-        if (loaded != null && loaded.Domain == domain)
+        Vcpu? previous = loaded;
+        if (previous != null)
         {
-            Unload(ref loaded, block);
-            Cpu.WriteCr3(HypervisorRoot.Frame << Cpu.PageShift);
+            Save(previous, block);
+            Cpu.WriteCr3(HypervisorRoot.Cr3);
             TlbFlush.LeaveVcpu();
-            block->CurrentVcpu = null;
+            loaded = null;
+            Release(previous);
         }
     }
 
-    private static void Unload(ref Vcpu? loaded, CpuBlock* block)
+    private static void Save(Vcpu? loaded, CpuBlock* block)
     {
         if (loaded != null)
         {
             block->CurrentVcpu = GuestSwitch.Pointer(ref loaded.State);
             GuestSwitch.SaveCurrent();
-            loaded = null;
+        }
+    }
+
+    private static void Release(Vcpu? vcpu)
+    {
+        if (vcpu != null)
+        {
+            bool isDying = vcpu.Domain.IsDying;
+            RunQueue.Released(vcpu, SystemTime.Now);
+            if (isDying)
+            {
+                GuestManager.Wake();
+            }
         }
     }
 

@@ -27,33 +27,52 @@ internal static unsafe class WorkLoop
         TimerQueue timers = Scheduler.Timers(cpu);
         while (true)
         {
+            CpuRequests.BeginWork();
             Volatile.Write(ref block->WorkPending, 0);
-            DispatchInterrupts(block);
-            CpuRequests.Service();
+            bool wasFlushed = DispatchInterrupts(block) | CpuRequests.Service();
+            if (GracePeriod.Pass())
+            {
+                GuestManager.GracePeriodMayBeOver();
+            }
+
             ServiceChannels.RunPending();
             StoreService.Process();
             BackendService.Process();
             ulong now = SystemTime.Now;
             timers.RunExpired(now);
-            GuestManager.HandleStopped();
-            Schedule(queue, now);
+            if (cpu == GuestManager.Cpu)
+            {
+                GuestManager.HandleStopped();
+            }
+
+            Schedule(queue, cpu, now);
             if (Volatile.Read(ref block->WorkPending) != 0)
             {
                 continue;
             }
 
-            ArmTimer(queue, timers);
+            ArmTimer(queue, cpu, timers);
             if (block->CurrentVcpu != null)
             {
                 return;
+            }
+
+            if (VcpuSwitch.LeaveWhileIdle(wasFlushed))
+            {
+                continue;
             }
 
             Cpu.WaitForInterrupt();
         }
     }
 
-    private static void DispatchInterrupts(CpuBlock* block)
+    /// <summary>Handles the vectors that were noted.</summary>
+    /// <returns>Whether another CPU has asked for a TLB flush by one of them.</returns>
+    private static bool DispatchInterrupts(CpuBlock* block)
     {
+        const int FlushWord = SystemVectors.Flush >> 6;
+        bool flush = (block->PendingVectors[FlushWord] >> (SystemVectors.Flush & 63) & 1) != 0;
+
         // Highest first: the order in which the local APIC expects its acknowledgements.
         for (int word = 3; word >= 0; word--)
         {
@@ -66,19 +85,15 @@ internal static unsafe class WorkLoop
                 InterruptVectors.Dispatch((byte)(word * 64 + bit));
             }
         }
+
+        return flush;
     }
 
-    private static void Schedule(RunQueue queue, ulong now)
+    private static void Schedule(RunQueue queue, int cpu, ulong now)
     {
-        queue.Tick(now);
-        if (!queue.MustChoose)
-        {
-            return;
-        }
-
-        Vcpu? previous = queue.Current;
-        Vcpu? next = queue.Choose(now);
-        if (next != previous || next == null)
+        Vcpu? previous = queue.Current(cpu);
+        Vcpu? next = previous == null || queue.MustChoose(cpu, now) ? Scheduler.Choose(now) : previous;
+        if (next != previous || CpuBlockAccess.Current->CurrentVcpu == null)
         {
             VcpuSwitch.To(next);
         }
@@ -90,9 +105,9 @@ internal static unsafe class WorkLoop
         }
     }
 
-    private static void ArmTimer(RunQueue queue, TimerQueue timers)
+    private static void ArmTimer(RunQueue queue, int cpu, TimerQueue timers)
     {
-        ulong deadline = System.Math.Min(timers.NextDeadline, System.Math.Min(queue.SliceEnd, StoreService.NextDeadline));
+        ulong deadline = System.Math.Min(timers.NextDeadline, System.Math.Min(queue.SliceEnd(cpu), StoreService.NextDeadline));
         TimerDevice.Arm(deadline);
     }
 }

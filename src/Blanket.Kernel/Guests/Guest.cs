@@ -48,6 +48,9 @@ internal sealed class Guest : DomainObserver
     /// <summary>How far its teardown is.</summary>
     internal TeardownStep Teardown;
 
+    /// <summary>What its teardown waits for at last.</summary>
+    internal ulong GracePeriod;
+
     /// <summary>It is to be started again once its domain is gone.</summary>
     internal bool StartsAgain;
 

@@ -93,12 +93,13 @@ internal static class GuestBuilder
         ((ReadOnlySpan<byte>)guest.Record.Uuid).CopyTo(domain.Uuid);
         domain.MaximumFrames = guest.Record.MaximumMemoryKiB * BytesPerKiB >> Cpu.PageShift;
         domain.Observer = guest;
+        domain.Share.Set(guest.Record.Weight, guest.Record.Cap, SystemTime.Now);
         for (int i = 0; i < domain.Vcpus.Length && created; i++)
         {
-            created = TryCreateVcpu(domain, i);
+            created = TryCreateVcpu(domain, i, AffinityOf(guest, i));
         }
 
-        created &= Scheduler.Timers(0).TryReserve(Watchdogs.Count);
+        created &= Scheduler.CountTimers(domain.Vcpus.Length);
         guest.Arena.Leave();
 
         // The table of owners outlives the domain.
@@ -108,7 +109,21 @@ internal static class GuestBuilder
         return created;
     }
 
-    private static bool TryCreateVcpu(Domain domain, int id)
+    /// <summary>CPUs that the configuration allows a vCPU; those that L0 does not have are not counted.</summary>
+    private static CpuSet AffinityOf(Guest guest, int vcpu)
+    {
+        ref readonly BootBundleGuest record = ref guest.Record;
+        if (record.AffinityCount == 0)
+        {
+            return default;
+        }
+
+        uint index = record.FirstAffinity + (record.AffinityCount == 1 ? 0 : (uint)vcpu);
+        BootBundleAffinity affinity = GuestManager.Bundle.Affinity((int)index);
+        return new CpuSet { Low = affinity[0], High = affinity[1] };
+    }
+
+    private static bool TryCreateVcpu(Domain domain, int id, CpuSet affinity)
     {
         if (!FrameAllocator.TryAllocate(VcpuState.Order, ulong.MaxValue, out ulong frame))
         {
@@ -122,8 +137,13 @@ internal static class GuestBuilder
 
         Vcpu vcpu = new(domain, id, frame);
         vcpu.State.SetOwner(vcpu);
+        if (!Scheduler.Add(vcpu, affinity) && id == 0)
+        {
+            Log.Line("guest "u8).Quoted(domain.Name).Text(": L0 has none of the CPUs that it is to run on; it runs on all"u8).End();
+        }
+
         domain.Vcpus[id] = vcpu;
-        return Scheduler.Timers(vcpu.Schedule.Cpu).TryReserve(Vcpu.TimerCount);
+        return true;
     }
 
     private static bool TryShareInfo(Domain domain)

@@ -6,6 +6,7 @@ using Blanket.Core.Bundles;
 using Blanket.Core.Domains;
 using Blanket.Core.Scheduling;
 using Blanket.Core.Time;
+using Blanket.Kernel.Entry;
 using Blanket.Kernel.Platform;
 using Blanket.Machine;
 
@@ -58,7 +59,6 @@ internal static class GuestManager
 
         Bridges.CreateAll(in bundle);
         s_timer = new RetryTimer();
-        Check.That(Scheduler.Timers(0).TryReserve(1));
         s_guests = new Guest?[bundle.GuestCount];
         for (int i = 0; i < s_guests.Length; i++)
         {
@@ -104,15 +104,30 @@ internal static class GuestManager
     private static bool StartsAgain(BootBundleAction action) =>
         action is BootBundleAction.Restart or BootBundleAction.CoredumpRestart or BootBundleAction.RenameRestart;
 
-    /// <summary>Asks for <see cref="HandleStopped"/> to look at the guests.</summary>
+    /// <summary>
+    /// The CPU whose work the lives of guests are: building, deciding what becomes of one that stopped, teardown. So none of it needs locks
+    /// against itself.
+    /// </summary>
+    internal const int Cpu = 0;
+
+    /// <summary>Asks for <see cref="HandleStopped"/> to look at the guests; from any CPU.</summary>
     internal static void Wake()
     {
-        Volatile.Write(ref s_hasWork, 1);
-        PendingWork.Raise();
+        Interlocked.Exchange(ref s_hasWork, 1);
+        Scheduler.Prompt(Cpu);
+    }
+
+    /// <summary>A CPU has passed its exit path while somebody waits for all to do so.</summary>
+    internal static void GracePeriodMayBeOver()
+    {
+        if (s_isStarted)
+        {
+            Wake();
+        }
     }
 
     /// <summary>The same after a while: what is waited for tells nobody when it comes.</summary>
-    internal static void WakeLater() => Scheduler.Timers(0).Arm(s_timer!, SystemTime.Now + RetryInterval);
+    internal static void WakeLater() => Scheduler.Arm(s_timer!, SystemTime.Now + RetryInterval);
 
     /// <summary>Goes on with what stopped guests need.</summary>
     internal static void HandleStopped()
@@ -122,7 +137,7 @@ internal static class GuestManager
             return;
         }
 
-        Volatile.Write(ref s_hasWork, 0);
+        Interlocked.Exchange(ref s_hasWork, 0);
         bool anyLeft = false;
         foreach (Guest? guest in s_guests!)
         {
@@ -164,9 +179,11 @@ internal static class GuestManager
 
     private static void Start(Guest guest)
     {
+        // It may stop before the builder returns.
+        guest.State = GuestState.Running;
+        VcpuSwitch.Leave();
         if (GuestBuilder.Start(guest))
         {
-            guest.State = GuestState.Running;
             Log.Line("event guest-start name="u8).Text(guest.Name).Text(" domid="u8).Decimal(guest.Domain!.Id)
                 .Text(" at_us="u8).Decimal(SystemTime.Now / 1000).End();
         }

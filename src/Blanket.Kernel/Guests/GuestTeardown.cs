@@ -3,7 +3,7 @@ using Blanket.Core.Domains;
 using Blanket.Core.Grants;
 using Blanket.Core.Memory;
 using Blanket.Core.Scheduling;
-using Blanket.Kernel.Entry;
+using Blanket.Core.Time;
 using Blanket.Kernel.Services;
 using Blanket.Machine;
 
@@ -25,7 +25,7 @@ internal static class GuestTeardown
             }
         }
 
-        guest.Teardown = TeardownStep.Devices;
+        guest.Teardown = TeardownStep.Vcpus;
         guest.State = GuestState.Destroying;
         GuestManager.Wake();
     }
@@ -39,8 +39,16 @@ internal static class GuestTeardown
         {
             switch (guest.Teardown)
             {
+                case TeardownStep.Vcpus:
+                    if (!HaveLeft(domain))
+                    {
+                        return false;
+                    }
+
+                    CancelTimers(domain);
+                    guest.Teardown = TeardownStep.Devices;
+                    break;
                 case TeardownStep.Devices:
-                    StopVcpus(domain);
                     guest.Devices.DestroyAll();
                     guest.Teardown = TeardownStep.Requests;
                     break;
@@ -87,7 +95,18 @@ internal static class GuestTeardown
 
                     guest.Teardown = TeardownStep.Records;
                     break;
+                case TeardownStep.Records:
+                    StoreService.Forget(domain);
+                    FrameOwners.Remove(domain);
+                    guest.GracePeriod = GracePeriod.Begin();
+                    guest.Teardown = TeardownStep.GracePeriod;
+                    break;
                 default:
+                    if (!GracePeriod.IsOver(guest.GracePeriod))
+                    {
+                        return false;
+                    }
+
                     FreeRecords(guest, domain);
                     return true;
             }
@@ -100,23 +119,36 @@ internal static class GuestTeardown
         return false;
     }
 
-    private static void StopVcpus(Domain domain)
+    /// <summary>Whether no CPU runs or holds one of its vCPUs, which are all paused. A CPU that lets go of one wakes the manager.</summary>
+    private static bool HaveLeft(Domain domain)
     {
-        domain.Watchdogs.CancelAll();
+        bool left = true;
         foreach (Vcpu? vcpu in domain.Vcpus)
         {
-            if (vcpu == null)
+            int holder = vcpu == null ? VcpuSchedule.Nowhere : vcpu.Schedule.Holder;
+            if (holder != VcpuSchedule.Nowhere)
             {
-                continue;
+                Scheduler.Prompt(holder);
+                left = false;
             }
-
-            Core.Time.TimerQueue timers = Scheduler.Timers(vcpu.Schedule.Cpu);
-            timers.Cancel(vcpu.SingleshotTimer);
-            timers.Cancel(vcpu.PeriodicTimer);
-            timers.Cancel(vcpu.PollTimer);
         }
 
-        VcpuSwitch.Forget(domain);
+        return left;
+    }
+
+    private static void CancelTimers(Domain domain)
+    {
+        domain.Watchdogs.CancelAll();
+        domain.Share.CancelTimer();
+        foreach (Vcpu? vcpu in domain.Vcpus)
+        {
+            if (vcpu != null)
+            {
+                TimerQueue.Cancel(vcpu.SingleshotTimer);
+                TimerQueue.Cancel(vcpu.PeriodicTimer);
+                TimerQueue.Cancel(vcpu.PollTimer);
+            }
+        }
     }
 
     private static void ReleaseTables(Domain domain)
@@ -140,13 +172,11 @@ internal static class GuestTeardown
 
     private static void FreeRecords(Guest guest, Domain domain)
     {
-        StoreService.Forget(domain);
-        FrameOwners.Remove(domain);
         foreach (Vcpu? vcpu in domain.Vcpus)
         {
             if (vcpu != null)
             {
-                Scheduler.Timers(vcpu.Schedule.Cpu).Unreserve(Vcpu.TimerCount);
+                Scheduler.Remove(vcpu);
                 ulong frame = vcpu.StateAddress >> Cpu.PageShift;
                 for (ulong i = 0; i < 1UL << VcpuState.Order; i++)
                 {
@@ -157,7 +187,7 @@ internal static class GuestTeardown
             }
         }
 
-        Scheduler.Timers(0).Unreserve(Core.Time.Watchdogs.Count);
+        Scheduler.UncountTimers(domain.Vcpus.Length);
         guest.Domain = null;
         guest.Arena.Release();
     }

@@ -3,7 +3,10 @@ namespace Blanket.Kernel.Guests;
 /// <summary>What has to happen next in the teardown of a domain, in order.</summary>
 internal enum TeardownStep : byte
 {
-    /// <summary>Stop its vCPUs and timers, tell its devices to let go.</summary>
+    /// <summary>Wait until no CPU runs its vCPUs or holds their state; then stop its timers.</summary>
+    Vcpus,
+
+    /// <summary>Tell its devices to let go.</summary>
     Devices,
 
     /// <summary>Wait for requests in flight: L0 may still read or write its frames.</summary>
@@ -21,6 +24,9 @@ internal enum TeardownStep : byte
     /// <summary>Wait for others to let go of its frames.</summary>
     Frames,
 
-    /// <summary>Free what the hypervisor knew of it.</summary>
+    /// <summary>Make it unfindable.</summary>
     Records,
+
+    /// <summary>Wait until no CPU can still use what it found before; then free what the hypervisor knew of it.</summary>
+    GracePeriod,
 }

@@ -6,11 +6,8 @@ namespace Blanket.Kernel.Platform;
 internal sealed class CpuInterrupter : CpuPrompter
 {
     /// <inheritdoc/>
-    public override void Interrupt(int cpu)
-    {
-        if (Processors.IsOnline(cpu))
-        {
-            LocalApic.Send(Processors.ApicId(cpu), SystemVectors.Prompt);
-        }
-    }
+    public override void Interrupt(int cpu) => LocalApic.Send(Processors.ApicId(cpu), SystemVectors.Prompt);
+
+    /// <inheritdoc/>
+    public override void InterruptForFlush(int cpu) => LocalApic.Send(Processors.ApicId(cpu), SystemVectors.Flush);
 }

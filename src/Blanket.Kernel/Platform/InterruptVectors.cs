@@ -31,7 +31,7 @@ public static class InterruptVectors
         s_isLevel = default;
         s_nextDevice = SystemVectors.FirstDevice;
         Register(SystemVectors.Prompt, new NothingMore());
-        Register(SystemVectors.Halt, new HaltHandler());
+        Register(SystemVectors.Flush, new FlushHandler());
         Register(SystemVectors.Error, new ErrorHandler());
     }
 
@@ -115,9 +115,9 @@ public static class InterruptVectors
         }
     }
 
-    private sealed class HaltHandler : InterruptHandler
+    private sealed class FlushHandler : InterruptHandler
     {
-        public override void Handle() => Cpu.Stop();
+        public override void Handle() => CpuRequests.Service();
     }
 
     private sealed class ErrorHandler : InterruptHandler

@@ -115,7 +115,7 @@ public static class LocalApic
     /// <summary>Starts a CPU that waits, in real mode at the start of a frame below 1 MiB.</summary>
     internal static void SendStartup(uint apicId, byte frame) => Command(apicId, LevelAssert | StartupDelivery | frame);
 
-    /// <summary>Stops every CPU but this one for good.</summary>
+    /// <summary>Stops every CPU but this one for good, wherever it is: its registers stay as they are, for a debugger.</summary>
     internal static void StopOthers()
     {
         if (Processors.OnlineCount <= 1)
@@ -123,21 +123,13 @@ public static class LocalApic
             return;
         }
 
+        Cpu.HaltByNmi();
         int self = Cpu.Number;
         for (int cpu = 0; cpu < Processors.Count; cpu++)
         {
-            if (cpu == self || !Processors.IsOnline(cpu))
+            if (cpu != self && Processors.IsOnline(cpu))
             {
-                continue;
-            }
-
-            if (cpu == 0)
-            {
-                Send(Processors.ApicId(0), SystemVectors.Halt);
-            }
-            else
-            {
-                SendInit(Processors.ApicId(cpu));
+                Command(Processors.ApicId(cpu), LevelAssert | NmiDelivery);
             }
         }
     }

@@ -5,7 +5,10 @@ using Blanket.Machine;
 
 namespace Blanket.Kernel.Platform;
 
-/// <summary>The CPUs of the machine by number: 0 is the boot CPU, the others follow in firmware's order.</summary>
+/// <summary>
+/// The CPUs of the machine by number: 0 is the boot CPU, the others follow in firmware's order. Those that start are numbered without gaps: below
+/// <see cref="OnlineCount"/>.
+/// </summary>
 public static class Processors
 {
     [InlineArray(Cpu.MaximumCpus)]
@@ -58,6 +61,9 @@ public static class Processors
             Log.Line("CPUs: "u8).Decimal((ulong)madt.ProcessorsLeftOut).Text(" more than can be used"u8).End();
         }
     }
+
+    /// <summary>Exchanges the numbers of two CPUs that are not online.</summary>
+    internal static void Exchange(int cpu, int other) => (s_apicIds[cpu], s_apicIds[other]) = (s_apicIds[other], s_apicIds[cpu]);
 
     /// <summary>A CPU has come up; called on it. Once is enough.</summary>
     internal static void SetOnline(int cpu)

@@ -38,7 +38,9 @@ public static class SecondaryCpus
         SecondaryStart.Install(Memory.TrampolineFrame, CreateArrival());
         for (int cpu = 1; cpu < Processors.Count; cpu++)
         {
-            StartOne(cpu);
+            int number = Processors.OnlineCount;
+            Processors.Exchange(number, cpu);
+            StartOne(number);
         }
 
         SecondaryStart.Close();

@@ -27,8 +27,8 @@ public static class SystemVectors
     /// <summary>Another CPU wants this one to look at its pending work.</summary>
     public const byte Prompt = 0xf1;
 
-    /// <summary>The machine is being halted.</summary>
-    public const byte Halt = 0xf2;
+    /// <summary>Another CPU waits for this one to flush its TLB.</summary>
+    public const byte Flush = 0xf3;
 
     /// <summary>The local APIC found an error.</summary>
     public const byte Error = 0xfe;

@@ -29,16 +29,14 @@ internal sealed class BackendService : BackendHost
     internal static void Initialize()
     {
         s_instance = new BackendService();
-        Check.That(Scheduler.Timers(0).TryReserve(1));
         Bus = new BackendBus(s_instance, StoreService.Client, MaximumDevices, Processors.OnlineCount);
     }
 
     /// <summary>Does the work that waits, if there is any.</summary>
     internal static void Process()
     {
-        if (Volatile.Read(ref s_hasWork) != 0)
+        if (Volatile.Read(ref s_hasWork) != 0 && Interlocked.Exchange(ref s_hasWork, 0) != 0)
         {
-            Volatile.Write(ref s_hasWork, 0);
             Bus.Process();
         }
     }
@@ -58,7 +56,7 @@ internal sealed class BackendService : BackendHost
     {
         if (!_timer.IsArmed || nanoseconds < _timer.Deadline)
         {
-            Scheduler.Timers(0).Arm(_timer, nanoseconds);
+            Scheduler.Arm(_timer, nanoseconds);
         }
     }
 

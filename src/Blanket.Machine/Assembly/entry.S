@@ -312,8 +312,25 @@ iret_failed:
 
     .globl nmi_entry
     .balign 16
-nmi_entry:                          /* L0's watchdogs and debuggers: nothing of ours; ignore, from anywhere */
+nmi_entry:                          /* L0's watchdogs and debuggers: nothing of ours; ignore, from anywhere, unless the machine halts */
+    cmpl $0, machine_halts(%rip)
+    jne 1f
     iretq
+1:  cli
+    hlt
+    jmp 1b
+
+    .globl halt_by_nmi
+halt_by_nmi:                        /* from here on an NMI stops the CPU that gets it, for good */
+    movl $1, machine_halts(%rip)
+    mfence
+    ret
+
+    .bss
+    .balign 4
+machine_halts:
+    .long 0
+    .text
 
 /* ---- SYSCALL: hypercalls from guest kernels, system calls from guest user mode --------------------------------- */
 
