@@ -26,7 +26,16 @@ internal static class Program
             DebugCommand.Create(report),
             BundleCommand.Create(report),
             BenchCommand.Create(report),
+            ListCommand.Create(report),
+            StartCommand.Create(report),
+            TopCommand.Create(report),
+            ConsoleCommand.Create(report),
         };
+        foreach (Command command in (Command[])[.. GuestCommands.Create(), .. LogCommands.Create(report)])
+        {
+            root.Add(command);
+        }
+
         ParseResult result = root.Parse(arguments);
         if (result.Errors.Count > 0)
         {

@@ -22,6 +22,9 @@ public static class FrameAllocator
         private uint _head;
     }
 
+    /// <summary>Frames that are not given to guests as their memory, so that the hypervisor has some for what it does for them.</summary>
+    public static ulong Reserve;
+
     /// <summary>Frames that are free.</summary>
     public static ulong FreeFrames => Volatile.Read(ref s_free);
 

@@ -66,6 +66,33 @@ public static class Log
         return line;
     }
 
+    /// <summary>Copies what was logged from a position on, as far as it is still there and fits.</summary>
+    /// <param name="start">Bytes since boot; moved to the first byte that is copied.</param>
+    /// <param name="end">Bytes that were ever logged.</param>
+    /// <returns>Bytes copied.</returns>
+    public static int Read(ref ulong start, out ulong end, Span<byte> destination)
+    {
+        end = 0;
+        if (s_ring == null)
+        {
+            start = 0;
+            return 0;
+        }
+
+        s_lock.Acquire();
+        end = s_ringEnd;
+        ulong oldest = end > (ulong)s_ring.Length ? end - (ulong)s_ring.Length : 0;
+        start = Math.Min(Math.Max(start, oldest), end);
+        int length = (int)Math.Min((ulong)destination.Length, end - start);
+        for (int i = 0; i < length; i++)
+        {
+            destination[i] = s_ring[(int)((start + (ulong)i) & (ulong)(s_ring.Length - 1))];
+        }
+
+        s_lock.Release();
+        return length;
+    }
+
     internal static void Emit(ReadOnlySpan<byte> bytes)
     {
         if (s_sinks == null || s_ring == null)

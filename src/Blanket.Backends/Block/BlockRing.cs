@@ -56,6 +56,9 @@ internal sealed class BlockRing : RingWorker
         _events = new EventLink(bus, this);
     }
 
+    /// <summary>What was answered so far. Written by the ring's worker only; whoever reads on another CPU may be a request late.</summary>
+    internal BlockStatistics Statistics;
+
     private Domain Guest => _vbd.Domain;
 
     /// <summary>Starts on a frontend's ring.</summary>
@@ -327,6 +330,7 @@ internal sealed class BlockRing : RingWorker
         }
 
         slot.Sector = sector << (_sectorShift - 9);
+        slot.Size = slot.Remaining;
         return BlkifStatus.Okay;
     }
 
@@ -668,6 +672,7 @@ internal sealed class BlockRing : RingWorker
     {
         ref BlockSlot slot = ref _slots[index];
         UnpinSegments(ref slot);
+        Statistics.Count(in slot, status);
         if (IsOpen)
         {
             Span<byte> response = stackalloc byte[16];

@@ -36,6 +36,9 @@ internal struct BlockSlot
     /// <summary>Bytes of a read or write, sectors of a discard, that have not been given to the device.</summary>
     internal ulong Remaining;
 
+    /// <summary>Bytes of the whole read or write.</summary>
+    internal ulong Size;
+
     /// <summary>First segment of all, to be let go of in the end.</summary>
     internal int FirstSegment;
 

@@ -47,6 +47,24 @@ public sealed class VbdDevice : XenbusBackend
     internal bool OffersDiscard => !_settings.NoDiscard && _device.Geometry.HasDiscard && _device.Geometry.MaximumDiscardSectors != 0;
 
     /// <inheritdoc/>
+    public override bool TryDescribe(out ManagementDevice device)
+    {
+        device = new ManagementDevice { Kind = ManagementDeviceKind.Disk, DeviceId = DeviceId };
+        foreach (BlockRing ring in _rings)
+        {
+            ref readonly BlockStatistics statistics = ref ring.Statistics;
+            device.InCount += statistics.Reads;
+            device.InBytes += statistics.ReadBytes;
+            device.OutCount += statistics.Writes;
+            device.OutBytes += statistics.WrittenBytes;
+            device.Failed += statistics.Failed;
+            device.Other += statistics.Flushes;
+        }
+
+        return true;
+    }
+
+    /// <inheritdoc/>
     private protected override bool IsBroken
     {
         get

@@ -1,3 +1,4 @@
+using Blanket.Abi;
 using Blanket.Core.Domains;
 
 namespace Blanket.Backends;
@@ -34,6 +35,14 @@ public abstract class BackendDevice
 
     /// <summary>Lets go of everything, because the guest is being destroyed; <see cref="BackendOwner.Released"/> tells when that is done.</summary>
     public abstract void Destroy();
+
+    /// <summary>Tells the device's counters.</summary>
+    /// <returns>False for a device that an operator is told nothing about.</returns>
+    public virtual bool TryDescribe(out ManagementDevice device)
+    {
+        device = default;
+        return false;
+    }
 
     /// <summary>Notes that there is news for <see cref="Process"/>.</summary>
     internal abstract void Notice();

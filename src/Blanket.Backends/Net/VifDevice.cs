@@ -38,6 +38,24 @@ public sealed class VifDevice : XenbusBackend
     /// <summary>What passed through the interface's port of the switch: "in" is what the guest sends.</summary>
     public PortStatistics Statistics => Port.Statistics;
 
+    /// <inheritdoc/>
+    public override bool TryDescribe(out ManagementDevice device)
+    {
+        PortStatistics statistics = Statistics;
+        device = new ManagementDevice
+        {
+            Kind = ManagementDeviceKind.Vif,
+            DeviceId = DeviceId,
+            InCount = statistics.PacketsOut,
+            InBytes = statistics.BytesOut,
+            OutCount = statistics.PacketsIn,
+            OutBytes = statistics.BytesIn,
+            Failed = statistics.DroppedOut,
+            Other = statistics.RejectedIn,
+        };
+        return true;
+    }
+
     /// <summary>The port of the switch.</summary>
     internal SwitchPort Port { get; }
 

@@ -23,11 +23,17 @@ internal static class RunCommand
         Option<string?> consoles = new("--console-dir") { Description = "Write each guest's console to DIR/NAME.log and Blanket's to DIR/blanket.log.", HelpName = "DIR" };
         Option<int?> timeout = new("--timeout") { Description = "End the run after this time.", HelpName = "SECONDS" };
         Option<bool> native = new("--native") { Description = "Boot the guest's kernel itself, without Blanket.", Hidden = true };
+        Option<bool> detach = new("--detach") { Description = "Leave the run in the background, headless; its name is printed when the guests were started." };
         timeout.Validators.Add(result => RunOptions.RequireRange(result, 1, MaximumSeconds));
-        Command command = new("run", "Run guests on Blanket in a QEMU virtual machine.") { headless, consoles, timeout, native };
+        Command command = new("run", "Run guests on Blanket in a QEMU virtual machine.") { headless, consoles, timeout, native, detach };
         shared.AddTo(command);
         command.SetAction((arguments, cancellation) =>
         {
+            if (arguments.GetValue(detach))
+            {
+                return DetachedRun.StartAsync(arguments.Tokens, report, cancellation);
+            }
+
             RunSettings settings = shared.Read(arguments) with
             {
                 Headless = arguments.GetValue(headless),

@@ -69,6 +69,10 @@ internal sealed class RunOptions
 
     private readonly Option<string> _options = new("--options") { Description = "Options for Blanket itself.", HelpName = "TEXT", DefaultValueFactory = _ => string.Empty };
 
+    private readonly Option<string?> _name = new("--name") { Description = "Name that list, stop and the other commands find the run by (default: blanket, blanket-2, ...).", HelpName = "NAME" };
+
+    private readonly Option<bool> _stay = new("--stay") { Description = "Go on when no guest is left: others may be started." };
+
     internal RunOptions()
     {
         _memory.Validators.Add(result => RequireRange(result, 16, MaximumMemoryMiB));
@@ -84,7 +88,7 @@ internal sealed class RunOptions
     internal void AddTo(Command command)
     {
         command.Add(_guests);
-        Option[] all = [_l0, _l0Mode, _memory, _cpus, _machine, _boot, _forwards, _qemuArguments, _options];
+        Option[] all = [_l0, _l0Mode, _memory, _cpus, _machine, _boot, _forwards, _qemuArguments, _options, _name, _stay];
         foreach (Option option in all)
         {
             command.Add(option);
@@ -103,6 +107,8 @@ internal sealed class RunOptions
         Forwards = [.. arguments.GetRequiredValue(_forwards).Select(text => PortForward.TryParse(text)!)],
         QemuArguments = arguments.GetRequiredValue(_qemuArguments),
         Options = arguments.GetRequiredValue(_options),
+        Name = arguments.GetValue(_name),
+        Stay = arguments.GetValue(_stay),
     };
 
     /// <summary>How Xen runs the machine; null when it is not Xen that does.</summary>

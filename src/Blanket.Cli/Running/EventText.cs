@@ -11,6 +11,7 @@ internal static class EventText
         RunEvent.GuestStart => $"{happening["name"]}: started as domain {happening["domid"]}",
         RunEvent.GuestPoweroff => $"{happening["name"]}: powered off",
         RunEvent.GuestReboot => $"{happening["name"]}: reboots",
+        RunEvent.GuestDestroy => $"{happening["name"]}: destroyed",
         RunEvent.GuestCrash => $"{happening["name"]}: crashed: {happening["reason"]}",
         RunEvent.Panic => $"Blanket panicked: {happening["message"]}",
         RunEvent.AllGuestsDone => "no guest is left",

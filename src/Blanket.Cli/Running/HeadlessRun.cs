@@ -53,6 +53,14 @@ internal sealed class HeadlessRun : IDisposable
 
         IConsoleSink? platform = _settings.Xen is null ? null : CreateSink(XenName);
         await using IL0Machine machine = await prepared.StartAsync(platform, cancellation).ConfigureAwait(false);
+        foreach (PlannedGuest guest in prepared.Plan.Guests)
+        {
+            if (consoles.TryGetValue(guest.ConsolePort, out IConsoleSink? sink) && sink is not null)
+            {
+                consoles[guest.ConsolePort] = prepared.Share(guest.Configuration.Name, sink, machine.Console(guest.ConsolePort));
+            }
+        }
+
         PanicStack stack = new();
         MachineRun run = new(machine, line => ParseLine(line, prepared, stack), Tell);
         RunOutcome outcome = await run.CompleteAsync(log, consoles, _settings.Timeout, cancellation).ConfigureAwait(false);

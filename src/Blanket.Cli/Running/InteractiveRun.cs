@@ -38,7 +38,8 @@ internal sealed class InteractiveRun(RunSettings settings, Report report)
     {
         ConsoleSwitcher switcher = new(terminal.Output);
         ConsoleSwitcher.Entry log = switcher.Add(settings.Native ? "serial line" : "Blanket's log");
-        List<Task> keys = [log.SendKeysAsync(machine.Log, leave.Token)];
+        // Keys on Blanket's log are its debug keys; without Blanket they go where the log comes from.
+        List<Task> keys = [log.SendKeysAsync(settings.Native ? machine.Log : machine.Console(MachinePlan.BlanketConsolePort), leave.Token)];
         Dictionary<uint, IConsoleSink?> consoles = [];
         foreach ((uint number, _) in prepared.Options.ConsolePorts)
         {
@@ -48,7 +49,7 @@ internal sealed class InteractiveRun(RunSettings settings, Report report)
         foreach (PlannedGuest guest in settings.Native ? [] : prepared.Plan.Guests)
         {
             ConsoleSwitcher.Entry entry = switcher.Add(guest.Configuration.Name);
-            consoles[guest.ConsolePort] = entry;
+            consoles[guest.ConsolePort] = prepared.Share(guest.Configuration.Name, entry, machine.Console(guest.ConsolePort));
             keys.Add(entry.SendKeysAsync(machine.Console(guest.ConsolePort), leave.Token));
         }
 

@@ -8,6 +8,7 @@ using Blanket.Lab.BootDisks;
 using Blanket.Lab.Bundles;
 using Blanket.Lab.Configuration;
 using Blanket.Lab.DefaultGuest;
+using Blanket.Lab.Instances;
 using Blanket.Lab.Qemu;
 using Blanket.Lab.Runs;
 using Blanket.Lab.StockXen;
@@ -21,6 +22,7 @@ internal sealed class PreparedRun : IDisposable
     private const long FirmwareMiB = 64;
 
     private readonly string _directory;
+    private readonly List<ConsoleServer> _consoles = [];
 
     private Func<IConsoleSink?, CancellationToken, Task<IL0Machine>> _start = null!;
 
@@ -72,7 +74,28 @@ internal sealed class PreparedRun : IDisposable
     internal void ListenForDebugger(int port) => Options = Options with { GdbPort = port };
 
     /// <inheritdoc/>
-    public void Dispose() => Directory.Delete(_directory, recursive: true);
+    public void Dispose()
+    {
+        _consoles.ForEach(console => console.Dispose());
+        Instance?.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    /// <summary>Where other commands find the run; null on Xen and without Blanket, where there is nothing to find yet.</summary>
+    internal Instance? Instance { get; private set; }
+
+    /// <summary>A sink that also lets other commands see and use a guest's console.</summary>
+    internal IConsoleSink Share(string guest, IConsoleSink sink, Stream keys)
+    {
+        if (Instance is null)
+        {
+            return sink;
+        }
+
+        ConsoleServer server = new(Instance.ConsoleSocket(guest), sink, keys);
+        _consoles.Add(server);
+        return server;
+    }
 
     private async Task<string> WriteSmallGuestAsync(RunSettings settings, Report report, CancellationToken cancellation)
     {
@@ -118,7 +141,8 @@ internal sealed class PreparedRun : IDisposable
 
     private async Task<MachineOptions> BootBlanketAsync(MachineOptions machine, RunSettings settings, Report report, CancellationToken cancellation)
     {
-        byte[] bundle = await BundleBuilder.BuildAsync(Plan, settings.Options, cancellation).ConfigureAwait(false);
+        string options = settings.Stay ? $"{settings.Options} stay".TrimStart() : settings.Options;
+        byte[] bundle = await BundleBuilder.BuildAsync(Plan, options, cancellation).ConfigureAwait(false);
         bool boots = settings.Firmware != Firmware.None || settings.Xen == XenDomainType.Hvm;
         long required = BundleBuilder.RequiredMemoryMiB(Plan, bundle.Length) + (boots ? FirmwareMiB : 0);
         if (settings.MemoryMiB < required)
@@ -131,11 +155,13 @@ internal sealed class PreparedRun : IDisposable
         await (boots
             ? BootDisk.WriteAsync(Project.Image, bundle, file, cancellation)
             : File.WriteAllBytesAsync(file, bundle, cancellation)).ConfigureAwait(false);
+        Instance = settings.Xen is null ? Instance.Create(settings.Name) : null;
         ParseLog = static line => RunEvent.TryParse(line) is RunEvent happening ? [happening] : [];
         return machine with
         {
             Module = boots ? null : file,
             BootDisk = boots ? file : null,
+            Instance = Instance,
             MemoryMiB = settings.MemoryMiB ?? required,
             ConsolePorts =
             [

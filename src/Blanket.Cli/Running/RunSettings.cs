@@ -44,6 +44,12 @@ internal sealed record RunSettings
     /// <summary>Options for Blanket itself.</summary>
     internal string Options { get; init; } = string.Empty;
 
+    /// <summary>Name that other commands find the run by; null for the first free one.</summary>
+    internal string? Name { get; init; }
+
+    /// <summary>Blanket goes on when no guest is left.</summary>
+    internal bool Stay { get; init; }
+
     /// <summary>Boot the guest's kernel itself in the L0 machine, without Blanket.</summary>
     internal bool Native { get; init; }
 }

@@ -39,6 +39,12 @@ public static class FrameOwnership
     /// <summary>Takes zeroed frames for a guest from the allocator, without an owner yet.</summary>
     internal static bool TryTake(int order, ulong frameLimit, out ulong frame)
     {
+        frame = 0;
+        if (FrameAllocator.FreeFrames < FrameAllocator.Reserve + (1UL << order))
+        {
+            return false;
+        }
+
         if (!FrameAllocator.TryAllocate(order, frameLimit, out frame))
         {
             FrameQuarantine.Drain();

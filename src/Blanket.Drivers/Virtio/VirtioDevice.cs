@@ -17,7 +17,7 @@ namespace Blanket.Drivers.Virtio;
 internal abstract class VirtioDevice
 {
     /// <summary>The most queues that are used of a device.</summary>
-    public const int MaximumQueues = 128;
+    public const int MaximumQueues = 136;
 
     /// <summary>Group of queues that <see cref="ServiceConfiguration"/> serves.</summary>
     protected const int ConfigurationGroup = -1;

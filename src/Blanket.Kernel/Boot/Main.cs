@@ -9,6 +9,7 @@ using Blanket.Drivers.Pci;
 using Blanket.Drivers.Virtio;
 using Blanket.Kernel.Entry;
 using Blanket.Kernel.Guests;
+using Blanket.Kernel.Management;
 using Blanket.Kernel.Platform;
 using Blanket.Kernel.Platform.Acpi;
 using Blanket.Kernel.Platform.Time;
@@ -115,6 +116,7 @@ internal static unsafe class Main
 
         StoreService.Initialize(Cpu.Random(), Cpu.Random());
         BackendService.Initialize();
+        ManagementService.Initialize();
     }
 
     private static void StartGuests(in BootInformation information)
@@ -128,6 +130,7 @@ internal static unsafe class Main
         }
 
         Memory.LogFrames();
+        FrameAllocator.Reserve = GuestManager.ReservedFrames;
         ProcessorStart.ReleaseSecondaries();
         GuestManager.StartAll();
     }

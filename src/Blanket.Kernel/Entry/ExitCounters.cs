@@ -15,4 +15,17 @@ internal static unsafe class ExitCounters
             CpuBlockAccess.Current->Exits[cause]++;
         }
     }
+
+    /// <summary>Logs what this CPU has counted.</summary>
+    internal static void LogAll()
+    {
+        for (uint cause = 0; cause < Counters; cause++)
+        {
+            ulong count = CpuBlockAccess.Current->Exits[cause];
+            if (count != 0)
+            {
+                Log.Line("CPU "u8).Decimal((uint)Cpu.Number).Text(" vector "u8).Decimal(cause).Text(": "u8).Decimal(count).End();
+            }
+        }
+    }
 }

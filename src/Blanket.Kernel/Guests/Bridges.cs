@@ -13,11 +13,13 @@ namespace Blanket.Kernel.Guests;
 internal static class Bridges
 {
     private static NetworkSwitch?[] s_switches = null!;
+    private static BootBundleShortName[] s_names = null!;
 
     /// <summary>Makes the switches and connects L0's interfaces; once at boot, in an allocation scope.</summary>
     internal static void CreateAll(in BundleReader bundle)
     {
         s_switches = new NetworkSwitch?[bundle.BridgeCount];
+        s_names = new BootBundleShortName[bundle.BridgeCount];
         for (int i = 0; i < s_switches.Length; i++)
         {
             s_switches[i] = NetworkSwitch.Create(BackendService.Host, Cpu.Random());
@@ -27,16 +29,18 @@ internal static class Bridges
                 Panic.Stop("not enough memory for a bridge"u8);
             }
 
+            s_names[i] = bridge.Name;
             CreateUplink(s_switches[i]!, in bridge);
         }
     }
 
-    /// <summary>Connects a guest's interface, in the arena of its domain.</summary>
-    /// <returns>0 or a negative errno.</returns>
-    internal static int CreateVif(BackendOwner owner, Domain domain, in BootBundleVif vif, out BackendDevice? device)
+    /// <summary>Connects a guest's interface to the bridge of a name, in the arena of its domain.</summary>
+    /// <returns>0 or a negative errno: -ENODEV when there is no such bridge.</returns>
+    internal static int CreateVif(BackendOwner owner, Domain domain, BootBundleShortName bridge, in BootBundleVif vif, out BackendDevice? device)
     {
         device = null;
-        if (vif.Bridge >= (uint)s_switches.Length)
+        NetworkSwitch? network = Find(bridge);
+        if (network == null)
         {
             return -Abi.Xen.Errno.ENODEV;
         }
@@ -49,9 +53,22 @@ internal static class Bridges
             RateIntervalMicroseconds = vif.RateIntervalMicroseconds,
         };
         ((ReadOnlySpan<byte>)vif.Mac).CopyTo(settings.Address);
-        int error = VifDevice.Create(BackendService.Bus, owner, domain, s_switches[(int)vif.Bridge]!, in settings, out VifDevice? created);
+        int error = VifDevice.Create(BackendService.Bus, owner, domain, network, in settings, out VifDevice? created);
         device = created;
         return error;
+    }
+
+    private static NetworkSwitch? Find(ReadOnlySpan<byte> name)
+    {
+        for (int i = 0; i < s_names.Length; i++)
+        {
+            if (((ReadOnlySpan<byte>)s_names[i]).SequenceEqual(name))
+            {
+                return s_switches[i];
+            }
+        }
+
+        return null;
     }
 
     private static void CreateUplink(NetworkSwitch bridge, in BootBundleBridge record)

@@ -7,7 +7,7 @@ using Blanket.Machine;
 
 namespace Blanket.Kernel.Guests;
 
-/// <summary>A guest of the boot bundle: its configuration and, while it runs, its domain and devices.</summary>
+/// <summary>A guest: its configuration and, while it runs, its domain and devices. The objects of guests that are gone serve new ones.</summary>
 internal sealed class Guest : DomainObserver
 {
     /// <summary>The most disks of a guest.</summary>
@@ -16,22 +16,24 @@ internal sealed class Guest : DomainObserver
     /// <summary>The most vifs of a guest.</summary>
     internal const int MaximumVifs = 16;
 
-    /// <summary>A guest that has not been started.</summary>
-    /// <param name="index">Its number in the bundle.</param>
-    /// <param name="record">Its configuration.</param>
-    internal Guest(int index, in BootBundleGuest record)
+    /// <summary>A place for a guest.</summary>
+    internal Guest()
     {
-        Index = index;
-        Record = record;
         Arena = new Arena();
         Devices = new GuestDevices(this);
     }
 
-    /// <summary>Its number in the bundle.</summary>
-    internal int Index { get; }
+    /// <summary>Whether it is a guest at all, and not a place for one.</summary>
+    internal bool IsConfigured { get; private set; }
 
     /// <summary>Its configuration.</summary>
     internal BootBundleGuest Record;
+
+    /// <summary>The bundle with its kernel and ramdisk; empty once it cannot be started again.</summary>
+    internal BundleMemory Bundle;
+
+    /// <summary>It goes for good once its domain is gone: it came at run time, so nobody else keeps its bundle.</summary>
+    internal bool IsTransient;
 
     /// <summary>Where the objects of its domain are.</summary>
     internal Arena Arena { get; }
@@ -53,6 +55,31 @@ internal sealed class Guest : DomainObserver
 
     /// <summary>It is to be started again once its domain is gone.</summary>
     internal bool StartsAgain;
+
+    /// <summary>An operator paused it.</summary>
+    internal bool IsPaused;
+
+    /// <summary>Takes a guest in, which has not been started.</summary>
+    internal void Configure(in BootBundleGuest record, BundleMemory bundle, bool isTransient)
+    {
+        Record = record;
+        Bundle = bundle;
+        IsTransient = isTransient;
+        IsConfigured = true;
+        State = GuestState.Stopped;
+    }
+
+    /// <summary>The guest is gone; its place is free.</summary>
+    internal void Forget()
+    {
+        IsConfigured = false;
+        if (IsTransient)
+        {
+            Bundle.Free();
+        }
+
+        Bundle = default;
+    }
 
     /// <summary>Its name.</summary>
     internal ReadOnlySpan<byte> Name

@@ -25,7 +25,17 @@ internal static class GuestBuilder
     /// <summary>Builds and starts a domain for a guest. On false the domain, if any, is to be torn down; the log says why.</summary>
     internal static bool Start(Guest guest)
     {
-        BundleReader bundle = GuestManager.Bundle;
+        // What is built is built in full or not at all: its objects come from what is left for the hypervisor.
+        if (FrameAllocator.FreeFrames < (guest.Record.MemoryKiB * BytesPerKiB >> Cpu.PageShift) + (2 * FrameAllocator.Reserve))
+        {
+            return Fail(guest, "not enough memory"u8);
+        }
+
+        if (guest.Bundle.Length == 0 || guest.Bundle.Open(out BundleReader bundle) != BundleStatus.Ok)
+        {
+            return Fail(guest, "its boot bundle is gone or broken"u8);
+        }
+
         if (!bundle.IsIntact(guest.Record.Kernel) || !bundle.IsIntact(guest.Record.Ramdisk))
         {
             return Fail(guest, "its kernel or ramdisk in the boot bundle is damaged"u8);
@@ -118,8 +128,9 @@ internal static class GuestBuilder
             return default;
         }
 
+        Check.That(guest.Bundle.Open(out BundleReader bundle) == BundleStatus.Ok);
         uint index = record.FirstAffinity + (record.AffinityCount == 1 ? 0 : (uint)vcpu);
-        BootBundleAffinity affinity = GuestManager.Bundle.Affinity((int)index);
+        BootBundleAffinity affinity = bundle.Affinity((int)index);
         return new CpuSet { Low = affinity[0], High = affinity[1] };
     }
 

@@ -12,7 +12,10 @@ namespace Blanket.Kernel.Guests;
 /// <summary>The backends of one guest's devices, from their creation to the moment when the last has let go of everything.</summary>
 internal sealed class GuestDevices(Guest guest) : BackendOwner
 {
-    private readonly BackendDevice?[] _devices = new BackendDevice?[Guest.MaximumDisks + Guest.MaximumVifs + 1];
+    /// <summary>The most devices of a guest.</summary>
+    internal const int Maximum = Guest.MaximumDisks + Guest.MaximumVifs + 1;
+
+    private readonly BackendDevice?[] _devices = new BackendDevice?[Maximum];
     private int _count;
 
     /// <summary>Devices that have not let go yet.</summary>
@@ -35,6 +38,22 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
                 device.Destroy();
             }
         }
+    }
+
+    /// <summary>Writes the counters of disks and vifs.</summary>
+    /// <returns>How many there are.</returns>
+    internal int Describe(Span<ManagementDevice> counters)
+    {
+        int count = 0;
+        foreach (BackendDevice? device in _devices)
+        {
+            if (device != null && device.TryDescribe(out ManagementDevice description))
+            {
+                counters[count++] = description;
+            }
+        }
+
+        return count;
     }
 
     /// <inheritdoc/>
@@ -97,7 +116,7 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
         for (uint i = 0; i < guest.Record.VifCount; i++)
         {
             BootBundleVif vif = bundle.Vif((int)(guest.Record.FirstVif + i));
-            int error = Bridges.CreateVif(this, domain, in vif, out BackendDevice? device);
+            int error = Bridges.CreateVif(this, domain, bundle.Bridge((int)vif.Bridge).Name, in vif, out BackendDevice? device);
             if (!Add(device, error, "vif"u8))
             {
                 return false;

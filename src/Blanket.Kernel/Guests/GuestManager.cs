@@ -7,20 +7,21 @@ using Blanket.Core.Domains;
 using Blanket.Core.Scheduling;
 using Blanket.Core.Time;
 using Blanket.Kernel.Entry;
+using Blanket.Kernel.Management;
 using Blanket.Kernel.Platform;
 using Blanket.Machine;
 
 namespace Blanket.Kernel.Guests;
 
 /// <summary>
-/// The guests of the boot bundle: starts them, does what their configuration says when one stops, and powers the
-/// machine off when none is left. Its events in the log are what `blanket run` reads (docs/hacking.md, "Events in the log").
+/// The guests, of the boot bundle and those that an operator adds: starts them, does what their configuration says when one stops,
+/// and powers the machine off when none is left, unless the option "stay" is given. Its events in the log are what `blanket run` reads (docs/hacking.md, "Events in the log").
 /// </summary>
 internal static class GuestManager
 {
     private static Guest?[]? s_guests;
-    private static ulong s_bundleAddress;
-    private static int s_bundleLength;
+    private static BundleMemory s_bootBundle;
+    private static bool s_stays;
     private static int s_hasWork;
     private static bool s_isStarted;
 
@@ -28,15 +29,11 @@ internal static class GuestManager
     private const ulong RetryInterval = 10_000_000;
     private static RetryTimer? s_timer;
 
-    /// <summary>The boot bundle; checked again on every use, it is nobody's to change.</summary>
-    internal static BundleReader Bundle
-    {
-        get
-        {
-            Check.That(BundleReader.Open(PhysicalMemory.Bytes(s_bundleAddress, s_bundleLength), out BundleReader reader) == BundleStatus.Ok);
-            return reader;
-        }
-    }
+    /// <summary>Frames that guests' memory leaves for what the hypervisor does for guests: 4 MiB.</summary>
+    internal const ulong ReservedFrames = 1024;
+
+    /// <summary>Places for guests; those beyond the last are null.</summary>
+    internal static Guest?[] Places => s_guests!;
 
     /// <summary>Reads the bundle; once at boot, in an allocation scope.</summary>
     /// <returns>False when there is none, or it is broken; the log says so.</returns>
@@ -48,25 +45,119 @@ internal static class GuestManager
             return false;
         }
 
-        s_bundleAddress = address;
-        s_bundleLength = (int)length;
-        BundleStatus status = BundleReader.Open(PhysicalMemory.Bytes(address, s_bundleLength), out BundleReader bundle);
+        s_bootBundle = new BundleMemory(address, (int)length);
+        BundleStatus status = s_bootBundle.Open(out BundleReader bundle);
         if (status != BundleStatus.Ok)
         {
             Log.Line("the boot bundle is broken, status "u8).Decimal((ulong)status).End();
             return false;
         }
 
+        s_stays = BootOptions.Has(bundle.Options, "stay"u8);
         Bridges.CreateAll(in bundle);
         s_timer = new RetryTimer();
-        s_guests = new Guest?[bundle.GuestCount];
-        for (int i = 0; i < s_guests.Length; i++)
+        s_guests = new Guest?[BootBundle.MaximumGuests];
+        for (int i = 0; i < bundle.GuestCount; i++)
         {
             BootBundleGuest record = bundle.Guest(i);
-            s_guests[i] = new Guest(i, in record);
+            s_guests[i] = new Guest();
+            s_guests[i]!.Configure(in record, s_bootBundle, isTransient: false);
         }
 
         return true;
+    }
+
+    /// <summary>The guest of a name; null when there is none.</summary>
+    internal static Guest? Find(ReadOnlySpan<byte> name)
+    {
+        foreach (Guest? guest in s_guests!)
+        {
+            if (guest != null && guest.IsConfigured && guest.Name.SequenceEqual(name))
+            {
+                return guest;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Takes in and starts the guest of a bundle that an operator sent; the bundle is the guest's from then on, on 0.</summary>
+    /// <returns>
+    /// 0, -EINVAL (no bundle with exactly one guest), -EEXIST (there is a guest of that name), -ENOSPC (too many guests), or
+    /// -ENOEXEC (it could not be started; the log says why).
+    /// </returns>
+    internal static int Add(BundleMemory memory, out Guest? guest)
+    {
+        guest = null;
+        if (memory.Length == 0 || memory.Open(out BundleReader bundle) != BundleStatus.Ok || bundle.GuestCount != 1)
+        {
+            return -Errno.EINVAL;
+        }
+
+        BootBundleGuest record = bundle.Guest(0);
+        ReadOnlySpan<byte> name = record.Name;
+        Guest? known = Find(name.Slice(0, name.IndexOf((byte)0)));
+        if (known != null && known.State != GuestState.Stopped)
+        {
+            return -Errno.EEXIST;
+        }
+
+        known?.Forget();
+        guest = FindPlace();
+        if (guest == null)
+        {
+            return -Errno.ENOSPC;
+        }
+
+        guest.Configure(in record, memory, isTransient: true);
+        Start(guest);
+        if (guest.State != GuestState.Running)
+        {
+            if (guest.State == GuestState.Stopped)
+            {
+                guest.Forget();
+            }
+
+            return -Errno.ENOEXEC;
+        }
+
+        if (!CanStartAgain(guest))
+        {
+            guest.Bundle.Free();
+        }
+
+        return 0;
+    }
+
+    private static Guest? FindPlace()
+    {
+        for (int i = 0; i < s_guests!.Length; i++)
+        {
+            if (s_guests[i] == null)
+            {
+                if (FrameAllocator.FreeFrames < FrameAllocator.Reserve)
+                {
+                    return null;
+                }
+
+                s_guests[i] = CreatePlace();
+            }
+
+            if (!s_guests[i]!.IsConfigured)
+            {
+                return s_guests[i];
+            }
+        }
+
+        return null;
+    }
+
+    private static Guest CreatePlace()
+    {
+        Memory.BootArena.Enter();
+        Guest guest = new();
+        Memory.BootArena.Leave();
+        return guest;
     }
 
     /// <summary>Starts all guests.</summary>
@@ -74,12 +165,22 @@ internal static class GuestManager
     {
         foreach (Guest? guest in s_guests!)
         {
-            Start(guest!);
+            if (guest != null)
+            {
+                Start(guest);
+            }
         }
 
         if (!CanAnyStartAgain())
         {
             Memory.ReleaseModules();
+            foreach (Guest? guest in s_guests)
+            {
+                if (guest != null)
+                {
+                    guest.Bundle = default;
+                }
+            }
         }
 
         s_isStarted = true;
@@ -91,14 +192,19 @@ internal static class GuestManager
     {
         foreach (Guest? guest in s_guests!)
         {
-            ref readonly BootBundleGuest record = ref guest!.Record;
-            if (StartsAgain(record.OnPoweroff) || StartsAgain(record.OnReboot) || StartsAgain(record.OnCrash) || StartsAgain(record.OnWatchdog))
+            if (guest != null && CanStartAgain(guest))
             {
                 return true;
             }
         }
 
         return false;
+    }
+
+    private static bool CanStartAgain(Guest guest)
+    {
+        ref readonly BootBundleGuest record = ref guest.Record;
+        return StartsAgain(record.OnPoweroff) || StartsAgain(record.OnReboot) || StartsAgain(record.OnCrash) || StartsAgain(record.OnWatchdog);
     }
 
     private static bool StartsAgain(BootBundleAction action) =>
@@ -138,11 +244,15 @@ internal static class GuestManager
         }
 
         Interlocked.Exchange(ref s_hasWork, 0);
-        bool anyLeft = false;
+        ManagementService.Process();
+        bool anyLeft = s_stays;
         foreach (Guest? guest in s_guests!)
         {
-            Handle(guest!);
-            anyLeft |= guest!.State != GuestState.Stopped;
+            if (guest != null && guest.IsConfigured)
+            {
+                Handle(guest);
+                anyLeft |= guest.State != GuestState.Stopped;
+            }
         }
 
         if (!anyLeft)
@@ -174,11 +284,33 @@ internal static class GuestManager
                 Memory.LogFrames();
                 Start(guest);
             }
+
+            End(guest);
+        }
+    }
+
+    private static void End(Guest guest)
+    {
+        if (guest.State == GuestState.Stopped && guest.IsTransient)
+        {
+            guest.Forget();
+        }
+    }
+
+    /// <summary>Ends a guest at once, whatever its configuration says.</summary>
+    internal static void Destroy(Guest guest)
+    {
+        guest.StartsAgain = false;
+        if (guest.State is GuestState.Running or GuestState.Ended or GuestState.Preserved)
+        {
+            Log.Line("event guest-destroy name="u8).Text(guest.Name).End();
+            GuestTeardown.Begin(guest);
         }
     }
 
     private static void Start(Guest guest)
     {
+        guest.IsPaused = false;
         // It may stop before the builder returns.
         guest.State = GuestState.Running;
         VcpuSwitch.Leave();
@@ -194,6 +326,10 @@ internal static class GuestManager
             if (guest.Domain != null)
             {
                 GuestTeardown.Begin(guest);
+            }
+            else
+            {
+                guest.State = GuestState.Stopped;
             }
         }
     }

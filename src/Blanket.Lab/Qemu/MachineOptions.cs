@@ -1,5 +1,6 @@
 using System.Collections.Generic;
 using Blanket.Lab.Bundles;
+using Blanket.Lab.Instances;
 
 namespace Blanket.Lab.Qemu;
 
@@ -44,6 +45,9 @@ public sealed record MachineOptions
 
     /// <summary>Ports of the virtio console device: number, name.</summary>
     public IReadOnlyList<(uint Number, string Name)> ConsolePorts { get; init; } = [];
+
+    /// <summary>Where other commands find the machine; null when they are not to.</summary>
+    public Instance? Instance { get; init; }
 
     /// <summary>A directory of the host that the machine may mount by 9P under the tag <c>job</c>; null for none.</summary>
     public string? SharedDirectory { get; init; }

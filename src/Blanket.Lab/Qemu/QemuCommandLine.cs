@@ -5,6 +5,7 @@ using System.IO;
 using System.Text.Json.Nodes;
 using Blanket.Lab.Bundles;
 using Blanket.Lab.Configuration;
+using Blanket.Lab.Instances;
 
 namespace Blanket.Lab.Qemu;
 
@@ -19,6 +20,9 @@ public sealed class QemuCommandLine
 
     /// <summary>UEFI firmware of Debian's package ovmf that keeps its variables in memory.</summary>
     private const string UefiFirmware = "/usr/share/ovmf/OVMF.fd";
+
+    /// <summary>Ports of a machine that guests can be added to: as many as Blanket serves of a device.</summary>
+    private const int ManagedConsolePorts = 64;
 
     private readonly MachineOptions _options;
     private readonly string _socketDirectory;
@@ -118,13 +122,28 @@ public sealed class QemuCommandLine
             ports = Math.Max(ports, number + 1);
         }
 
+        ports = _options.Instance is null ? ports : Math.Max(ports, ManagedConsolePorts);
         Add("-device", Invariant($"virtio-serial-pci,id=serial,max_ports={ports},{_slots.Next()}"));
+        AddManagement(ports - 1);
         foreach ((uint number, string name) in _options.ConsolePorts)
         {
             Add("-chardev", Invariant($"socket,id=con{number},path={Escape(ConsoleSocket(_socketDirectory, number))}"));
             Add("-device", Invariant($"virtserialport,bus=serial.0,nr={number},chardev=con{number},name={Escape(name)}"));
         }
     }
+
+    /// <summary>The last port speaks the management protocol, and QEMU its own, with whoever connects.</summary>
+    private void AddManagement(uint port)
+    {
+        if (_options.Instance is Instance instance)
+        {
+            Add("-chardev", $"socket,id=management,path={Escape(instance.ManagementSocket)},server=on,wait=off");
+            Add("-device", Invariant($"virtserialport,bus=serial.0,nr={port},chardev=management,name={PortName}"));
+            Add("-chardev", $"socket,id=qmp,path={Escape(instance.QmpSocket)},server=on,wait=off", "-mon", "chardev=qmp,mode=control");
+        }
+    }
+
+    private static string PortName => System.Text.Encoding.ASCII.GetString(Abi.Management.PortName);
 
     private void AddEntropy() =>
         Add("-object", "rng-random,id=entropy,filename=/dev/urandom", "-device", $"virtio-rng-pci,rng=entropy,{_slots.Next()}");

@@ -21,6 +21,9 @@ public sealed record RunEvent(string Name, IReadOnlyDictionary<string, string> V
     /// <summary>A guest crashed; keys name, reason.</summary>
     public const string GuestCrash = "guest-crash";
 
+    /// <summary>An operator ended a guest; key name.</summary>
+    public const string GuestDestroy = "guest-destroy";
+
     /// <summary>Blanket cannot go on; key message.</summary>
     public const string Panic = "panic";
 

@@ -58,7 +58,7 @@ public sealed class RunState
             case RunEvent.GuestStart:
                 _running.Add(guest);
                 break;
-            case RunEvent.GuestPoweroff or RunEvent.GuestReboot:
+            case RunEvent.GuestPoweroff or RunEvent.GuestReboot or RunEvent.GuestDestroy:
                 _running.Remove(guest);
                 break;
             case RunEvent.GuestCrash:

@@ -9,7 +9,7 @@ namespace Blanket.Drivers.Virtio.Console;
 internal sealed class VirtioConsoleDevice : VirtioDevice
 {
     /// <summary>The most ports that are used of a device.</summary>
-    public const int MaximumPorts = 32;
+    public const int MaximumPorts = ConsoleControlQueues.MaximumPorts;
 
     // At boot the ports that L0 configured are waited for: until nothing new came for so many cycles, and in any case no longer
     // than that many looks.
@@ -251,6 +251,7 @@ internal sealed class VirtioConsoleDevice : VirtioDevice
                 break;
             case ConsoleWire.PortRemove:
                 Port(port).IsPresent = false;
+                Port(port).SetName(default);
                 control.Forget(port);
                 Port(port).Client?.RoomAvailable();
                 break;

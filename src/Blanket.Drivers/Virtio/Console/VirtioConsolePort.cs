@@ -18,7 +18,7 @@ internal sealed class VirtioConsolePort : ConsolePort
     public const int InputBufferSize = 256;
 
     /// <summary>The most bytes of a name.</summary>
-    public const int MaximumName = 64;
+    public const int MaximumName = 112;
 
     private readonly VirtioConsoleDevice _device;
     private readonly Virtqueue _receive;

@@ -1,0 +1,272 @@
+using System.Runtime.InteropServices;
+
+namespace Blanket.Abi;
+
+/// <summary>
+/// The protocol between an operator's command and a running hypervisor, over any byte stream (docs/management.md). A message is a
+/// <see cref="ManagementHeader"/> and a payload, between two <see cref="Flag"/> bytes. One request is answered before the next is read.
+/// </summary>
+public static class Management
+{
+    /// <summary>First four bytes of a message: the ASCII text <c>BLKM</c>.</summary>
+    public const uint Magic = 0x4D4B4C42;
+
+    /// <summary>Version of the protocol; a reader accepts exactly its own.</summary>
+    public const ushort Version = 1;
+
+    /// <summary>Most bytes of a payload.</summary>
+    public const int MaximumPayload = 64 * 1024;
+
+    /// <summary>Begins and ends a message (ASCII FS). It, <see cref="Escape"/>, RS and US never appear inside.</summary>
+    public const byte Flag = 0x1C;
+
+    /// <summary>The next byte stands for itself exclusive-or <see cref="EscapeMask"/> (ASCII GS).</summary>
+    public const byte Escape = 0x1D;
+
+    /// <summary>See <see cref="Escape"/>.</summary>
+    public const byte EscapeMask = 0x20;
+
+    /// <summary>The last byte value that is escaped (ASCII US): the console line of Xen's domains uses RS and US itself.</summary>
+    public const byte LastEscaped = 0x1F;
+
+    /// <summary>Most guests that a list tells.</summary>
+    public const int MaximumGuests = BootBundle.MaximumGuests;
+
+    /// <summary>Most bytes of <see cref="ManagementCommand.DebugKeys"/>.</summary>
+    public const int MaximumKeys = 64;
+
+    /// <summary>Name of the port of L0's console device that carries the protocol.</summary>
+    public static System.ReadOnlySpan<byte> PortName => "blanket.management"u8;
+}
+
+/// <summary>What is asked; the answer has the same value.</summary>
+public enum ManagementCommand : ushort
+{
+    /// <summary>Nothing in; <see cref="ManagementInstance"/> out.</summary>
+    Describe = 1,
+
+    /// <summary>Nothing in; a <see cref="ManagementGuest"/> for each guest that has a domain out.</summary>
+    List = 2,
+
+    /// <summary><see cref="ManagementTarget"/> in. Keeps all vCPUs off the CPUs. EEXIST when it is paused already.</summary>
+    Pause = 3,
+
+    /// <summary><see cref="ManagementTarget"/> in. Takes back <see cref="Pause"/>; EINVAL when it is not paused.</summary>
+    Unpause = 4,
+
+    /// <summary><see cref="ManagementTarget"/> in. Asks the guest to power off, by control/shutdown in its xenstore.</summary>
+    PowerOff = 5,
+
+    /// <summary><see cref="ManagementTarget"/> in. Asks the guest to reboot, in the same way.</summary>
+    Reboot = 6,
+
+    /// <summary><see cref="ManagementTarget"/> in. Ends the guest at once; its domain is gone when a list tells it no more.</summary>
+    Destroy = 7,
+
+    /// <summary><see cref="ManagementTarget"/> in, Value: KiB. Sets memory/target, and what the guest may own at most.</summary>
+    SetMemory = 8,
+
+    /// <summary><see cref="ManagementTarget"/> in, Value: how many vCPUs are to be online. Sets cpu/N/availability.</summary>
+    SetVcpus = 9,
+
+    /// <summary><see cref="ManagementTarget"/> in; a <see cref="ManagementDevice"/> for each disk and vif out.</summary>
+    Devices = 10,
+
+    /// <summary>Position (8 bytes) in; <see cref="ManagementLogPart"/> and text out.</summary>
+    Log = 11,
+
+    /// <summary>Keys in (ASCII); what they show goes to the log.</summary>
+    DebugKeys = 12,
+
+    /// <summary>Size in bytes (8 bytes) in: takes memory for a boot bundle with one guest; drops one that was under way.</summary>
+    BundleBegin = 13,
+
+    /// <summary>Offset (8 bytes) and bytes in. Offsets continue where the last one ended.</summary>
+    BundleData = 14,
+
+    /// <summary>Nothing in; <see cref="ManagementTarget"/> (Value: domain id) out. Starts the guest of the bundle.</summary>
+    BundleStart = 15,
+}
+
+/// <summary>Where a guest is in its life, as an operator sees it.</summary>
+public enum ManagementGuestState : byte
+{
+    /// <summary>Its vCPUs may run.</summary>
+    Running = 0,
+
+    /// <summary>An operator paused it.</summary>
+    Paused = 1,
+
+    /// <summary>It stopped and is about to be dealt with.</summary>
+    Stopped = 2,
+
+    /// <summary>It is being torn down.</summary>
+    Dying = 3,
+
+    /// <summary>It stopped and is kept for inspection.</summary>
+    Preserved = 4,
+}
+
+/// <summary>What a <see cref="ManagementDevice"/> is.</summary>
+public enum ManagementDeviceKind : uint
+{
+    /// <summary>A disk.</summary>
+    Disk = 1,
+
+    /// <summary>A network interface.</summary>
+    Vif = 2,
+}
+
+/// <summary>First bytes of every message.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+public struct ManagementHeader
+{
+    /// <summary>Size in bytes.</summary>
+    public const int Size = 20;
+
+    /// <summary><see cref="Management.Magic"/>.</summary>
+    public uint Magic;
+
+    /// <summary><see cref="Management.Version"/>.</summary>
+    public ushort Version;
+
+    /// <summary>What is asked or answered.</summary>
+    public ManagementCommand Command;
+
+    /// <summary>The asker's name for the request; the answer repeats it.</summary>
+    public uint Tag;
+
+    /// <summary>0 in a request; in an answer 0 or a negative errno of Xen's (then without payload).</summary>
+    public int Status;
+
+    /// <summary>Bytes of payload, exactly those up to the closing flag.</summary>
+    public uint Length;
+}
+
+/// <summary>The guest that a request is about, and its argument.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 8)]
+public struct ManagementTarget
+{
+    /// <summary>The guest's name.</summary>
+    public BootBundleName Name;
+
+    /// <summary>See the commands; else 0.</summary>
+    public ulong Value;
+}
+
+/// <summary>The hypervisor as a whole.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 8)]
+public struct ManagementInstance
+{
+    /// <summary>ns since it was started.</summary>
+    public ulong Uptime;
+
+    /// <summary>Memory that it manages, in KiB.</summary>
+    public ulong MemoryKiB;
+
+    /// <summary>What of it is free.</summary>
+    public ulong FreeKiB;
+
+    /// <summary>CPUs that run guests.</summary>
+    public uint Cpus;
+
+    /// <summary>Guests that have a domain.</summary>
+    public uint Guests;
+
+    /// <summary>Disks that L0 gives, and how many of them a guest has.</summary>
+    public uint Disks;
+    public uint DisksInUse;
+
+    /// <summary>Event channels that guests have open.</summary>
+    public uint EventChannels;
+
+    /// <summary>Grants that are in use.</summary>
+    public uint Grants;
+
+    /// <summary>Nodes in xenstore.</summary>
+    public uint StoreNodes;
+
+    /// <summary>Frames in tables that grow and never shrink.</summary>
+    public uint TableFrames;
+}
+
+/// <summary>A guest that has a domain. Counters only grow while the domain lives.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 8)]
+public struct ManagementGuest
+{
+    /// <summary>Its name.</summary>
+    public BootBundleName Name;
+
+    /// <summary>Its domain id.</summary>
+    public ushort DomainId;
+
+    /// <summary>Where it is in its life.</summary>
+    public ManagementGuestState State;
+
+    /// <summary>Zero.</summary>
+    public byte Reserved;
+
+    /// <summary>vCPUs that it has, and how many of them are up.</summary>
+    public ushort Vcpus;
+    public ushort OnlineVcpus;
+
+    /// <summary>ns that its vCPUs ran, all together.</summary>
+    public ulong CpuTime;
+
+    /// <summary>Memory that it owns, in KiB.</summary>
+    public ulong MemoryKiB;
+
+    /// <summary>memory/target, in KiB.</summary>
+    public ulong TargetKiB;
+
+    /// <summary>What memory/target may become at most, in KiB.</summary>
+    public ulong MaximumKiB;
+
+    /// <summary>Of all its disks: requests that ended well, and bytes.</summary>
+    public ulong Reads;
+    public ulong ReadBytes;
+    public ulong Writes;
+    public ulong WrittenBytes;
+
+    /// <summary>Of all its vifs: packets that it received and sent, and bytes.</summary>
+    public ulong ReceivedPackets;
+    public ulong ReceivedBytes;
+    public ulong SentPackets;
+    public ulong SentBytes;
+}
+
+/// <summary>Counters of one device; "in" and "out" as the guest sees them.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 8)]
+public struct ManagementDevice
+{
+    /// <summary>What it is.</summary>
+    public ManagementDeviceKind Kind;
+
+    /// <summary>Its number in xenstore.</summary>
+    public uint DeviceId;
+
+    /// <summary>Reads that ended well; packets received.</summary>
+    public ulong InCount;
+    public ulong InBytes;
+
+    /// <summary>Writes that ended well; packets sent.</summary>
+    public ulong OutCount;
+    public ulong OutBytes;
+
+    /// <summary>Requests that ended with an error; packets for the guest that were dropped.</summary>
+    public ulong Failed;
+
+    /// <summary>Flushes of a disk; packets of the guest that its port did not let in.</summary>
+    public ulong Other;
+}
+
+/// <summary>What of the log follows.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 8)]
+public struct ManagementLogPart
+{
+    /// <summary>Position of the first byte that follows; later than asked when older text is gone.</summary>
+    public ulong Start;
+
+    /// <summary>Position behind the log's last byte.</summary>
+    public ulong End;
+}

@@ -1,0 +1,66 @@
+using System;
+using System.Collections.Generic;
+using System.CommandLine;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Blanket.Abi;
+using Blanket.Lab.Bundles;
+using Blanket.Lab.Configuration;
+using Blanket.Lab.Hosting;
+using Blanket.Lab.Instances;
+
+namespace Blanket.Cli.Commands;
+
+/// <summary><c>start</c>: adds a guest to a running instance.</summary>
+internal static class StartCommand
+{
+    internal static Command Create(Report report)
+    {
+        Option<string?> instance = InstanceCommand.InstanceOption();
+        Argument<string> file = new("GUEST.cfg") { Description = "The guest's configuration in xl.cfg(5) syntax, without disks." };
+        Command command = new("start", "Start a guest on a running instance.") { file, instance };
+        command.SetAction((arguments, cancellation) => InstanceCommand.RunAsync(
+            arguments.GetValue(instance),
+            (found, client) => StartAsync(found, client, arguments.GetRequiredValue(file), report, cancellation),
+            cancellation));
+        return command;
+    }
+
+    private static async Task StartAsync(Instance instance, ManagementClient client, string file, Report report, CancellationToken cancellation)
+    {
+        MachinePlan plan = BundleBuilder.Plan([file], report.Warning);
+        PlannedGuest guest = plan.Guests[0];
+        string name = guest.Configuration.Name;
+        if (guest.Disks.Count > 0)
+        {
+            throw new InputException(guest.Disks[0].Specification.Source, "disks cannot be added to a running machine yet, expected none");
+        }
+
+        string[] running = [.. (await client.ListAsync(cancellation).ConfigureAwait(false)).Select(record => ManagementClient.NameOf(record.Name))];
+        if (running.Contains(name))
+        {
+            throw new InputException(guest.Configuration.Source, $"name = \"{name}\" is the name of a running guest, expected another");
+        }
+
+        byte[] bundle = await BundleBuilder.BuildAsync(plan, string.Empty, cancellation).ConfigureAwait(false);
+        await GuestPorts.RemoveOthersAsync(instance, running, cancellation).ConfigureAwait(false);
+        bool hasPort = System.IO.File.Exists(instance.ConsoleSocket(name));
+        if (!hasPort)
+        {
+            await GuestPorts.AddAsync(instance, name, cancellation).ConfigureAwait(false);
+        }
+
+        ulong end = await LogCommands.EndAsync(client, cancellation).ConfigureAwait(false);
+        try
+        {
+            ulong domain = await client.StartAsync(bundle, cancellation).ConfigureAwait(false);
+            report.Line(FormattableString.Invariant($"{name}: started as domain {domain}"));
+        }
+        catch (ManagementException)
+        {
+            await LogCommands.ShowAsync(client, end, report, cancellation).ConfigureAwait(false);
+            throw;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+using System;
+using System.Runtime.InteropServices;
+using Blanket.Abi;
+
+namespace Blanket.Core.Management;
+
+/// <summary>
+/// Takes messages of the management protocol (docs/management.md) out of a byte stream. What is no message is dropped up to the next
+/// flag and counted; nothing that comes in does more than that.
+/// </summary>
+public sealed class MessageDecoder
+{
+    private readonly byte[] _message = new byte[ManagementHeader.Size + Abi.Management.MaximumPayload];
+    private int _length;
+    private bool _isEscaped;
+    private bool _isDropping = true;
+    private ManagementHeader _header;
+
+    /// <summary>Whether a message is there; it stays until <see cref="Release"/>.</summary>
+    public bool HasMessage { get; private set; }
+
+    /// <summary>Messages that were malformed, too long or of another version.</summary>
+    public ulong Malformed { get; private set; }
+
+    /// <summary>The message's header, checked: magic, version and length.</summary>
+    public ref readonly ManagementHeader Header => ref _header;
+
+    /// <summary>The message's payload.</summary>
+    public ReadOnlySpan<byte> Payload => new(_message, ManagementHeader.Size, (int)_header.Length);
+
+    /// <summary>Takes bytes up to the end of the next message.</summary>
+    /// <returns>How many were taken; fewer than given only when there is a message.</returns>
+    public int Take(ReadOnlySpan<byte> bytes)
+    {
+        int taken = 0;
+        while (taken < bytes.Length && !HasMessage)
+        {
+            byte value = bytes[taken++];
+            if (value == Abi.Management.Flag)
+            {
+                End();
+            }
+            else if (!_isDropping)
+            {
+                Add(value);
+            }
+        }
+
+        return taken;
+    }
+
+    /// <summary>Done with the message: the next one may come.</summary>
+    public void Release()
+    {
+        HasMessage = false;
+        _length = 0;
+    }
+
+    private void Add(byte value)
+    {
+        if (_isEscaped)
+        {
+            _isEscaped = false;
+            value ^= Abi.Management.EscapeMask;
+            if (value is < Abi.Management.Flag or > Abi.Management.LastEscaped)
+            {
+                Drop();
+                return;
+            }
+        }
+        else if (value == Abi.Management.Escape)
+        {
+            _isEscaped = true;
+            return;
+        }
+
+        if (_length == _message.Length)
+        {
+            Drop();
+            return;
+        }
+
+        _message[_length++] = value;
+    }
+
+    private void Drop()
+    {
+        _isDropping = true;
+        Malformed++;
+    }
+
+    private void End()
+    {
+        bool isDropped = _isDropping;
+        bool isCut = _isEscaped;
+        _isDropping = false;
+        _isEscaped = false;
+        if (!isDropped && !isCut && IsMessage())
+        {
+            HasMessage = true;
+            return;
+        }
+
+        // Two flags in a row are no message, and none is missing.
+        if (!isDropped && (isCut || _length != 0))
+        {
+            Malformed++;
+        }
+
+        _length = 0;
+    }
+
+    private bool IsMessage()
+    {
+        if (_length < ManagementHeader.Size)
+        {
+            return false;
+        }
+
+        _header = MemoryMarshal.Read<ManagementHeader>(new ReadOnlySpan<byte>(_message, 0, ManagementHeader.Size));
+        return _header.Magic == Abi.Management.Magic
+            && _header.Version == Abi.Management.Version
+            && _header.Length == (uint)(_length - ManagementHeader.Size);
+    }
+}

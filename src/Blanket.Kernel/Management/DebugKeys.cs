@@ -1,0 +1,128 @@
+using System;
+using Blanket.Abi;
+using Blanket.Core.Domains;
+using Blanket.Core.Scheduling;
+using Blanket.Kernel.Entry;
+using Blanket.Kernel.Guests;
+using Blanket.Kernel.Platform;
+using Blanket.Kernel.Services;
+using Blanket.Machine;
+
+namespace Blanket.Kernel.Management;
+
+/// <summary>What a key shows in the log, as Xen's debug keys do.</summary>
+internal static class DebugKeys
+{
+    /// <summary>The key that lists the keys.</summary>
+    internal const byte Help = (byte)'h';
+
+    private static ReadOnlySpan<byte> Known => "hqremtgx"u8;
+
+    /// <summary>Whether a key shows anything.</summary>
+    internal static bool IsKnown(byte key) => Known.IndexOf(key) >= 0;
+
+    /// <summary>Logs what a key is for.</summary>
+    internal static void Show(byte key)
+    {
+        switch (key)
+        {
+            case (byte)'q':
+                ShowGuests();
+                break;
+            case (byte)'r':
+                ShowVcpus();
+                break;
+            case (byte)'e':
+                ShowEvents();
+                break;
+            case (byte)'g':
+                ShowGrants();
+                break;
+            case (byte)'m':
+                Memory.LogFrames();
+                break;
+            case (byte)'t':
+                Log.Line("time "u8).Decimal(SystemTime.Now).Text(" ns since the start, CPUs "u8).Decimal((uint)Processors.OnlineCount).End();
+                break;
+            case (byte)'x':
+                ExitCounters.LogAll();
+                break;
+            default:
+                Log.Line("keys: q guests, r vCPUs and where they run, e event channels, g grants, m memory, t time, x exits, h this"u8).End();
+                break;
+        }
+    }
+
+    private static void ShowGuests()
+    {
+        foreach (Guest? guest in GuestManager.Places)
+        {
+            if (guest == null || guest.Domain == null)
+            {
+                continue;
+            }
+
+            GuestControl.Describe(guest, out ManagementGuest record);
+            Begin(guest).Text(" state "u8).Decimal((uint)record.State).Text(" memory "u8).Decimal(record.MemoryKiB).Text(" of "u8)
+                .Decimal(record.MaximumKiB).Text(" KiB, target "u8).Decimal(record.TargetKiB).Text(", vCPUs "u8).Decimal(record.OnlineVcpus)
+                .Text(" of "u8).Decimal(record.Vcpus).Text(", ran ms "u8).Decimal(record.CpuTime / 1_000_000).Text(", devices "u8)
+                .Decimal((uint)guest.Devices.Count).End();
+        }
+    }
+
+    private static void ShowVcpus()
+    {
+        foreach (Guest? guest in GuestManager.Places)
+        {
+            if (guest == null || guest.Domain == null)
+            {
+                continue;
+            }
+
+            foreach (Vcpu? vcpu in guest.Domain.Vcpus)
+            {
+                if (vcpu == null)
+                {
+                    continue;
+                }
+
+                RunQueue.ReadTimes(vcpu, out Abi.Xen.VcpuRunStateInfo times);
+                Begin(guest).Text(" vCPU "u8).Decimal((uint)vcpu.Id).Text(" on CPU "u8).Signed(vcpu.Schedule.RunningOn).Text(" state "u8)
+                    .Decimal((uint)times.State).Text(" ms: running "u8).Decimal(times.TimeRunning / 1_000_000).Text(" runnable "u8)
+                    .Decimal(times.TimeRunnable / 1_000_000).Text(" blocked "u8).Decimal(times.TimeBlocked / 1_000_000)
+                    .Text(" offline "u8).Decimal(times.TimeOffline / 1_000_000).End();
+            }
+        }
+    }
+
+    private static void ShowEvents()
+    {
+        foreach (Guest? guest in GuestManager.Places)
+        {
+            if (guest != null && guest.Domain != null && guest.Domain.Events != null)
+            {
+                Begin(guest).Text(" event channels "u8).Decimal((uint)guest.Domain.Events.ActivePorts)
+                    .Text(guest.Domain.Events.IsFifo ? " (FIFO)"u8 : " (2-level)"u8).Text(" frames "u8).Decimal((uint)guest.Domain.Events.Frames).End();
+            }
+        }
+    }
+
+    private static void ShowGrants()
+    {
+        foreach (Guest? guest in GuestManager.Places)
+        {
+            if (guest != null && guest.Domain != null && guest.Domain.Grants != null)
+            {
+                Begin(guest).Text(" grants in use "u8).Decimal((uint)guest.Domain.Grants.EntriesInUse).Text(" version "u8)
+                    .Decimal((uint)guest.Domain.Grants.Version).Text(" frames "u8).Decimal((uint)guest.Domain.Grants.FrameCount).End();
+            }
+        }
+    }
+
+    private static LogLine Begin(Guest guest)
+    {
+        LogLine line = Log.Line("domain "u8);
+        line.Decimal(guest.Domain!.Id).Text(" "u8).Quoted(guest.Name);
+        return line;
+    }
+}

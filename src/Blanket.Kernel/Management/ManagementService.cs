@@ -1,0 +1,263 @@
+using System;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Blanket.Abi;
+using Blanket.Abi.Xen;
+using Blanket.Drivers;
+using Blanket.Kernel.Guests;
+using Blanket.Kernel.Platform;
+using Blanket.Kernel.Services;
+using Blanket.Machine;
+
+namespace Blanket.Kernel.Management;
+
+/// <summary>What an operator's command asks of the running hypervisor (docs/management.md). On the CPU of <see cref="GuestManager"/>.</summary>
+internal static class ManagementService
+{
+    private const int BytesOfPosition = sizeof(ulong);
+    private const int FramesPerKiBShift = Cpu.PageShift - 10;
+
+    private static ManagementChannel? s_channel;
+    private static OperatorKeys? s_keys;
+
+    // The bundle that is coming in, and how much of it is there.
+    private static BundleMemory s_upload;
+    private static int s_uploaded;
+
+    /// <summary>Listens on L0's ports for it, where there are any; once at boot, in an allocation scope, when devices were found.</summary>
+    internal static void Initialize()
+    {
+        ConsolePort? port = DeviceRegistry.Found.FindConsole(Abi.Management.PortName);
+        if (port != null && port.Client == null)
+        {
+            s_channel = new ManagementChannel(port);
+        }
+
+        ConsolePort? console = DeviceRegistry.Found.FindConsole("blanket.console"u8);
+        if (console != null && console.Client == null)
+        {
+            s_keys = new OperatorKeys(console);
+        }
+    }
+
+    /// <summary>Handles what has come in.</summary>
+    internal static void Process()
+    {
+        s_keys?.Process();
+        if (s_channel != null && s_channel.TryTake(out ManagementHeader request))
+        {
+            int length = 0;
+            int status = request.Status != 0 ? -Errno.EINVAL : Handle(request.Command, s_channel.Request, s_channel.Answer, out length);
+            s_channel.Reply(in request, status, status == 0 ? length : 0);
+        }
+    }
+
+    private static int Handle(ManagementCommand command, ReadOnlySpan<byte> request, Span<byte> answer, out int length)
+    {
+        length = 0;
+        switch (command)
+        {
+            case ManagementCommand.Describe:
+                return request.IsEmpty ? Describe(answer, out length) : -Errno.EINVAL;
+            case ManagementCommand.List:
+                return request.IsEmpty ? List(answer, out length) : -Errno.EINVAL;
+            case ManagementCommand.Log:
+                return ReadLog(request, answer, out length);
+            case ManagementCommand.DebugKeys:
+                return ShowKeys(request);
+            case ManagementCommand.BundleBegin:
+                return BeginBundle(request);
+            case ManagementCommand.BundleData:
+                return TakeBundleData(request);
+            case ManagementCommand.BundleStart:
+                return request.IsEmpty ? StartBundle(answer, out length) : -Errno.EINVAL;
+            default:
+                return HandleGuest(command, request, answer, out length);
+        }
+    }
+
+    private static int HandleGuest(ManagementCommand command, ReadOnlySpan<byte> request, Span<byte> answer, out int length)
+    {
+        length = 0;
+        if (command is < ManagementCommand.Pause or > ManagementCommand.Devices)
+        {
+            return -Errno.ENOSYS;
+        }
+
+        if (request.Length != Unsafe.SizeOf<ManagementTarget>())
+        {
+            return -Errno.EINVAL;
+        }
+
+        ManagementTarget target = MemoryMarshal.Read<ManagementTarget>(request);
+        ReadOnlySpan<byte> name = target.Name;
+        int end = name.IndexOf((byte)0);
+        Guest? guest = end <= 0 ? null : GuestManager.Find(name.Slice(0, end));
+        if (guest == null || guest.Domain == null)
+        {
+            return -Errno.ESRCH;
+        }
+
+        switch (command)
+        {
+            case ManagementCommand.Destroy:
+                GuestManager.Destroy(guest);
+                return 0;
+            case ManagementCommand.Devices:
+                Span<ManagementDevice> devices = MemoryMarshal.Cast<byte, ManagementDevice>(answer);
+                length = guest.Devices.Describe(devices) * Unsafe.SizeOf<ManagementDevice>();
+                return 0;
+            default:
+                return guest.State == GuestState.Running ? GuestControl.Change(guest, command, target.Value) : -Errno.EBUSY;
+        }
+    }
+
+    private static int Describe(Span<byte> answer, out int length)
+    {
+        ManagementInstance instance = new()
+        {
+            Uptime = SystemTime.Now,
+            MemoryKiB = FrameAllocator.TotalFrames << FramesPerKiBShift,
+            FreeKiB = FrameAllocator.FreeFrames << FramesPerKiBShift,
+            Cpus = (uint)Processors.OnlineCount,
+            Disks = (uint)DeviceRegistry.Found.DiskCount,
+            TableFrames = TableFrames.Count,
+        };
+        for (int i = 0; i < DeviceRegistry.Found.DiskCount; i++)
+        {
+            instance.DisksInUse += DeviceRegistry.Found.Disk(i).Client != null ? 1u : 0;
+        }
+
+        foreach (Guest? guest in GuestManager.Places)
+        {
+            if (guest != null && guest.IsConfigured && guest.Domain != null)
+            {
+                instance.Guests++;
+                instance.EventChannels += (uint)(guest.Domain.Events?.ActivePorts ?? 0);
+                instance.Grants += (uint)(guest.Domain.Grants?.EntriesInUse ?? 0);
+            }
+        }
+
+        StoreService.Acquire();
+        instance.StoreNodes = (uint)StoreService.Store.Usage.Nodes;
+        StoreService.Release();
+        MemoryMarshal.Write(answer, in instance);
+        length = Unsafe.SizeOf<ManagementInstance>();
+        return 0;
+    }
+
+    private static int List(Span<byte> answer, out int length)
+    {
+        Span<ManagementGuest> records = MemoryMarshal.Cast<byte, ManagementGuest>(answer);
+        int count = 0;
+        foreach (Guest? guest in GuestManager.Places)
+        {
+            if (guest != null && guest.IsConfigured && guest.Domain != null)
+            {
+                GuestControl.Describe(guest, out records[count++]);
+            }
+        }
+
+        length = count * Unsafe.SizeOf<ManagementGuest>();
+        return 0;
+    }
+
+    private static int ReadLog(ReadOnlySpan<byte> request, Span<byte> answer, out int length)
+    {
+        length = 0;
+        if (request.Length != BytesOfPosition)
+        {
+            return -Errno.EINVAL;
+        }
+
+        ManagementLogPart part = default;
+        part.Start = MemoryMarshal.Read<ulong>(request);
+        int header = Unsafe.SizeOf<ManagementLogPart>();
+        length = header + Log.Read(ref part.Start, out part.End, answer.Slice(header));
+        MemoryMarshal.Write(answer, in part);
+        return 0;
+    }
+
+    private static int ShowKeys(ReadOnlySpan<byte> keys)
+    {
+        if (keys.IsEmpty || keys.Length > Abi.Management.MaximumKeys)
+        {
+            return -Errno.EINVAL;
+        }
+
+        foreach (byte key in keys)
+        {
+            if (!DebugKeys.IsKnown(key))
+            {
+                return -Errno.EINVAL;
+            }
+        }
+
+        foreach (byte key in keys)
+        {
+            DebugKeys.Show(key);
+        }
+
+        return 0;
+    }
+
+    private static int BeginBundle(ReadOnlySpan<byte> request)
+    {
+        if (request.Length != BytesOfPosition)
+        {
+            return -Errno.EINVAL;
+        }
+
+        ulong size = MemoryMarshal.Read<ulong>(request);
+        s_upload.Free();
+        s_uploaded = 0;
+        if (size > BootBundle.MaximumSize)
+        {
+            return -Errno.EINVAL;
+        }
+
+        return size == 0 || BundleMemory.TryAllocate((int)size, out s_upload) ? 0 : -Errno.ENOMEM;
+    }
+
+    private static int TakeBundleData(ReadOnlySpan<byte> request)
+    {
+        if (request.Length <= BytesOfPosition
+            || MemoryMarshal.Read<ulong>(request) != (ulong)s_uploaded
+            || request.Length - BytesOfPosition > s_upload.Length - s_uploaded)
+        {
+            return -Errno.EINVAL;
+        }
+
+        ReadOnlySpan<byte> bytes = request.Slice(BytesOfPosition);
+        bytes.CopyTo(s_upload.Bytes.Slice(s_uploaded));
+        s_uploaded += bytes.Length;
+        return 0;
+    }
+
+    private static int StartBundle(Span<byte> answer, out int length)
+    {
+        length = 0;
+        if (s_upload.Length == 0 || s_uploaded != s_upload.Length)
+        {
+            return -Errno.EINVAL;
+        }
+
+        int error = GuestManager.Add(s_upload, out Guest? guest);
+        if (error is 0 or -Errno.ENOEXEC)
+        {
+            // It is the guest's now.
+            s_upload = default;
+        }
+
+        s_upload.Free();
+        s_uploaded = 0;
+        if (error == 0)
+        {
+            ManagementTarget target = new() { Name = guest!.Record.Name, Value = guest.Domain!.Id };
+            MemoryMarshal.Write(answer, in target);
+            length = Unsafe.SizeOf<ManagementTarget>();
+        }
+
+        return error;
+    }
+}
