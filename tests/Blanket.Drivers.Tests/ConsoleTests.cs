@@ -170,14 +170,14 @@ public sealed class ConsoleTests
         device.SendControl(4, 1, 1, "");
         device.SendControl(uint.MaxValue, 1, 1, "");
         device.SendControl(1, 99, 1, "");
-        device.SendControl(1, 7, 1, new string('n', 100));
+        device.SendControl(1, 7, 1, new string('n', 115));
         Assert.True(device.Queues[2].TryPop(out FakeChain? chain));
         device.Complete(2, chain!, 3);
         Assert.True(device.Queues[2].TryPop(out chain));
         device.Complete(2, chain!, 5000);
         _machine.Interrupts.Deliver();
         Assert.Equal(1, _machine.Found.ConsoleCount);
-        Assert.Equal(64, _machine.Found.Console(0).Name.Length);
+        Assert.Equal(112, _machine.Found.Console(0).Name.Length);
         Assert.InRange(_machine.LogText.Lines - lines, 4, 6);
     }
 
