@@ -26,6 +26,11 @@ public sealed partial class GrantTable
             return GrantTableStatus.GeneralError;
         }
 
+        if (!use.IsMapping && TryAcquirePage(grantee, reference, use, out grant))
+        {
+            return GrantTableStatus.Okay;
+        }
+
         _entries.Acquire();
         short status = CheckUse(grantee, reference, use);
         if (status != GrantTableStatus.Okay)
@@ -73,7 +78,10 @@ public sealed partial class GrantTable
             FrameReference.PutWritable(frame);
         }
 
-        ReleaseUse(reference, use);
+        if (use.IsMapping || !TryReleasePage(reference, use))
+        {
+            ReleaseUse(reference, use);
+        }
     }
 
     /// <summary>Ends a use of a grant, but not the reference and type count that came with it.</summary>
