@@ -18,7 +18,7 @@ internal static class BenchJson
         IEnumerable<JsonNode> rows = results.Select(result => new JsonObject
         {
             ["name"] = result.Row.Name,
-            ["unit"] = countInstructions ? "instructions" : "ns",
+            ["unit"] = result.Row.UnitOf(countInstructions),
             ["native"] = result.Native,
             ["stock_xen"] = result.StockXen,
             ["blanket"] = result.Blanket,

@@ -23,7 +23,7 @@ internal static class BenchTable
         foreach (BenchResult result in results)
         {
             table.AddRow(
-                result.Row.Title,
+                result.Row.Unit is string own ? $"{result.Row.Title} ({own})" : result.Row.Title,
                 Format(result.Native),
                 Format(result.StockXen),
                 Format(result.Blanket),

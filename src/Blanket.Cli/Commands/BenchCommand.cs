@@ -21,7 +21,7 @@ internal static class BenchCommand
 
     internal static Command Create(Report report)
     {
-        Option<bool> icount = new("--icount") { Description = "Count instructions instead of time, which makes the CPU rows repeatable. Software emulation; no disk rows." };
+        Option<bool> icount = new("--icount") { Description = "Count instructions instead of time, which makes the CPU rows repeatable. Software emulation; no rows of disk and network." };
         Option<string?> json = new("--json") { Description = "Write the values to a file, too.", HelpName = "FILE" };
         Command command = new("bench", "Measure the same guest natively, on Debian's stock Xen and on Blanket.") { icount, json };
         command.SetAction((arguments, cancellation) => RunAsync(arguments.GetValue(icount), arguments.GetValue(json), report, cancellation));
@@ -43,7 +43,8 @@ internal static class BenchCommand
             Accelerator accelerator = countInstructions
                 ? new Accelerator(false, "instructions are counted")
                 : await AcceleratorProbe.ProbeAsync(cancellation).ConfigureAwait(false);
-            BenchMachines machines = new(guest, accelerator, countInstructions, directory);
+            using BenchPeer peer = new();
+            BenchMachines machines = new(guest, accelerator, countInstructions, peer.Port, directory);
             IReadOnlyList<BenchResult> results = await MeasureAsync(machines, report, cancellation).ConfigureAwait(false);
             report.Draw(BenchTable.Draw(results, countInstructions));
             if (jsonFile is not null)
@@ -69,7 +70,7 @@ internal static class BenchCommand
             "on Blanket", () => machines.BlanketAsync(Project.Image, cancellation)).ConfigureAwait(false);
         return
         [
-            .. BenchRow.All.Where(row => machines.WithDisk || !row.IsDisk)
+            .. BenchRow.All.Where(row => machines.WithDevices || !row.IsDevice)
                 .Select(row => new BenchResult(row, Value(native, row), Value(xen, row), Value(blanket, row))),
         ];
 

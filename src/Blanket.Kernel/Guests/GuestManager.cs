@@ -308,6 +308,17 @@ internal static class GuestManager
         }
     }
 
+    private static ulong CountGuestFrames()
+    {
+        ulong frames = 0;
+        foreach (Guest? guest in s_guests!)
+        {
+            frames += guest!.Domain?.FrameCount ?? 0;
+        }
+
+        return frames;
+    }
+
     private static void Start(Guest guest)
     {
         guest.IsPaused = false;
@@ -317,7 +328,8 @@ internal static class GuestManager
         if (GuestBuilder.Start(guest))
         {
             Log.Line("event guest-start name="u8).Text(guest.Name).Text(" domid="u8).Decimal(guest.Domain!.Id)
-                .Text(" at_us="u8).Decimal(SystemTime.Now / 1000).End();
+                .Text(" at_us="u8).Decimal(SystemTime.Now / 1000)
+                .Text(" layer_kib="u8).Decimal(Memory.LayerFrames(CountGuestFrames()) * (Cpu.PageSize / 1024)).End();
         }
         else
         {

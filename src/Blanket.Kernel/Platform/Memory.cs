@@ -84,6 +84,11 @@ public static class Memory
         Log.Line("frames free "u8).Decimal(FrameAllocator.FreeFrames).Text(" of "u8).Decimal(FrameAllocator.TotalFrames)
             .Text(", in tables "u8).Decimal(TableFrames.Count).End();
 
+    /// <summary>Frames that are the hypervisor's and what firmware leaves it: neither free nor the boot bundle's nor the guests'.</summary>
+    /// <param name="guestFrames">Frames of all guests.</param>
+    public static ulong LayerFrames(ulong guestFrames) =>
+        UsableFrames - FrameAllocator.FreeFrames - (s_modules.TotalLength >> Cpu.PageShift) - guestFrames;
+
     /// <summary>The boot bundle is no longer needed: its memory becomes free.</summary>
     public static void ReleaseModules()
     {

@@ -45,7 +45,7 @@ public sealed record BenchBed(string Name, MachineOptions Machine, uint? Console
         machine.Kill();
         await Task.WhenAll(pumps).ConfigureAwait(false);
         cancellation.ThrowIfCancellationRequested();
-        return output.IsDone ? output.Values : throw new HostException($"{Name}: {Reason()}");
+        return output.IsDone ? WithKnown(output.Values) : throw new HostException($"{Name}: {Reason()}");
 
         void Take(string line, bool isProgram)
         {
@@ -55,6 +55,10 @@ public sealed record BenchBed(string Name, MachineOptions Machine, uint? Console
                 if (isProgram)
                 {
                     output.Add(line);
+                }
+                else
+                {
+                    output.AddLog(line);
                 }
 
                 if (output.IsOver)
@@ -68,6 +72,20 @@ public sealed record BenchBed(string Name, MachineOptions Machine, uint? Console
             ? failure
             : machine.Failure ?? $"{(first == time ? $"not done after {timeout.TotalSeconds:F0} s" : "the machine ended early")}; last lines: "
               + string.Join(" / ", last) + machine.Diagnostics.Trim();
+    }
+
+    /// <summary>Memory of the layer that is known without measuring, in KiB; null when the layer tells.</summary>
+    public long? LayerMemoryKiB { get; init; }
+
+    private Dictionary<string, long> WithKnown(IReadOnlyDictionary<string, long> measured)
+    {
+        Dictionary<string, long> values = new(measured, StringComparer.Ordinal);
+        if (LayerMemoryKiB is long known)
+        {
+            values[BenchRow.LayerMemory] = known;
+        }
+
+        return values;
     }
 
     private async Task<IL0Machine> StartAsync(CancellationToken cancellation) => Xen is XenDomain domain

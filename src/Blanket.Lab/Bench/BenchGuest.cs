@@ -27,7 +27,7 @@ public sealed class BenchGuest
     private const long DiskSize = 64L << 20;
 
     /// <summary>Frontends of Xen, and virtio's drivers for the native run.</summary>
-    private static readonly string[] ModuleNames = ["xen-blkfront", "virtio_pci", "virtio_blk"];
+    private static readonly string[] ModuleNames = ["xen-blkfront", "xen-netfront", "virtio_pci", "virtio_blk", "virtio_net"];
 
     private BenchGuest(string kernel, string ramdisk)
     {
@@ -62,9 +62,10 @@ public sealed class BenchGuest
 
     /// <summary>The kernel's command line.</summary>
     /// <param name="console">Such as <c>hvc0</c>.</param>
-    /// <param name="withDisk">Whether the disk rows are measured.</param>
-    public static string CommandLine(string console, bool withDisk) =>
-        $"console={console} panic=-1 mitigations=off quiet" + (withDisk ? string.Empty : " bench=cpu");
+    /// <param name="peerPort">TCP port of the host's <see cref="BenchPeer"/>; null when no device is measured.</param>
+    public static string CommandLine(string console, int? peerPort) =>
+        $"console={console} panic=-1 mitigations=off quiet"
+        + (peerPort is int port ? string.Create(CultureInfo.InvariantCulture, $" bench_peer={port}") : " bench=cpu");
 
     /// <summary>A new empty disk.</summary>
     public static void WriteDisk(string path)
@@ -77,16 +78,17 @@ public sealed class BenchGuest
     /// <param name="kernel">Path of the kernel.</param>
     /// <param name="ramdisk">Path of the initramfs.</param>
     /// <param name="disk">An entry of the list of disks.</param>
-    /// <param name="withDisk">Whether the disk rows are measured.</param>
-    public static string Configuration(string kernel, string ramdisk, string disk, bool withDisk) => string.Create(CultureInfo.InvariantCulture, $"""
+    /// <param name="peerPort">TCP port of the host's <see cref="BenchPeer"/>; null when no device is measured.</param>
+    public static string Configuration(string kernel, string ramdisk, string disk, int? peerPort) => string.Create(CultureInfo.InvariantCulture, $"""
         name = "{Name}"
         type = "pv"
         memory = {MemoryMiB}
         vcpus = 1
         kernel = "{kernel}"
         ramdisk = "{ramdisk}"
-        cmdline = "{CommandLine("hvc0", withDisk)}"
+        cmdline = "{CommandLine("hvc0", peerPort)}"
         disk = [ "{disk}" ]
+        vif = [ "" ]
         on_crash = "destroy"
 
         """);

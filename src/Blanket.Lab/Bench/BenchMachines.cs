@@ -17,8 +17,9 @@ namespace Blanket.Lab.Bench;
 /// QEMU's instruction counter is the clock: one instruction is one nanosecond, whatever the host does meanwhile, and idle time
 /// is skipped (<c>-icount shift=0,sleep=off</c>). For software emulation only.
 /// </param>
+/// <param name="peerPort">TCP port of the host's <see cref="BenchPeer"/>.</param>
 /// <param name="directory">Where disks and bundles are made; the caller deletes it.</param>
-public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, bool countInstructions, string directory)
+public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, bool countInstructions, int peerPort, string directory)
 {
     /// <summary>
     /// The CPU of software emulation on every bed. SMAP ends stock Xen's dom0 there and RDTSCP is emulated wrongly for Xen's
@@ -26,17 +27,19 @@ public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, boo
     /// </summary>
     private const string EmulatedCpu = "max,-la57,-smap,-rdtscp";
 
-    /// <summary>Whether the disk rows are measured: waiting for a device takes no instructions.</summary>
-    public bool WithDisk => !countInstructions;
+    /// <summary>Whether disk and network are measured: waiting for a device takes no instructions.</summary>
+    public bool WithDevices => !countInstructions;
+
+    private int? PeerPort => WithDevices ? peerPort : null;
 
     /// <summary>The guest's kernel in L1's place.</summary>
     public BenchBed Native() => new("native", Machine("native") with
     {
         Kernel = guest.Kernel,
         Module = guest.Ramdisk,
-        CommandLine = BenchGuest.CommandLine("ttyS0", WithDisk),
+        CommandLine = BenchGuest.CommandLine("ttyS0", PeerPort),
         MemoryMiB = BenchGuest.MemoryMiB,
-    }, Console: null);
+    }, Console: null) { LayerMemoryKiB = 0 };
 
     /// <summary>The guest on Blanket.</summary>
     /// <param name="image">Path of blanket.elf.</param>
@@ -71,18 +74,18 @@ public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, boo
         {
             Kernel = guest.Kernel,
             Module = guest.Ramdisk,
-            CommandLine = BenchGuest.CommandLine("hvc0", WithDisk),
+            CommandLine = BenchGuest.CommandLine("hvc0", PeerPort),
             MemoryMiB = BenchGuest.MemoryMiB,
         };
         XenDomain domain = new() { Machine = machine, Type = XenDomainType.Pv, IsMeasured = true };
         await XenBed.PrepareAsync(domain, report, cancellation).ConfigureAwait(false);
-        return new BenchBed("stock Xen", machine, Console: null) { Xen = domain };
+        return new BenchBed("stock Xen", machine, Console: null) { Xen = domain, LayerMemoryKiB = (long)XenBed.LayerMemoryMiB << 10 };
     }
 
     private Configuration.GuestConfiguration ReadConfiguration(string disk)
     {
         string path = Path.Combine(directory, "bench.cfg");
-        File.WriteAllText(path, BenchGuest.Configuration(guest.Kernel, guest.Ramdisk, disk, WithDisk));
+        File.WriteAllText(path, BenchGuest.Configuration(guest.Kernel, guest.Ramdisk, disk, PeerPort));
         return Configuration.GuestConfigurationReader.ReadFile(path).Guest;
     }
 
@@ -97,6 +100,7 @@ public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, boo
             Accelerator = countInstructions ? accelerator with { Argument = "tcg" } : accelerator,
             MemoryMiB = 0,
             Disks = [.. MachinePlan.For([planned]).Disks],
+            Nics = 1,
             ExtraArguments =
             [
                 .. accelerator.IsKvm ? Array.Empty<string>() : ["-cpu", EmulatedCpu],

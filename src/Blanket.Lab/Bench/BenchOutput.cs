@@ -13,7 +13,34 @@ public sealed class BenchOutput
 
     private readonly Dictionary<string, long> _values = new(StringComparer.Ordinal);
 
-    /// <summary>Nanoseconds of the guest for one operation, by <see cref="BenchRow.Name"/>.</summary>
+    private const string StartEvent = "blanket: event guest-start ";
+    private const string StartTimeKey = "at_us=";
+    private const string LayerMemoryKey = "layer_kib=";
+
+    /// <summary>Takes a line of Blanket's log: what it says of itself when the guest starts.</summary>
+    public void AddLog(string line)
+    {
+        if (!line.StartsWith(StartEvent, StringComparison.Ordinal))
+        {
+            return;
+        }
+
+        foreach (string word in line.Split(' '))
+        {
+            AddLogValue(word, StartTimeKey, BenchRow.LayerStart);
+            AddLogValue(word, LayerMemoryKey, BenchRow.LayerMemory);
+        }
+    }
+
+    private void AddLogValue(string word, string key, string row)
+    {
+        if (word.StartsWith(key, StringComparison.Ordinal))
+        {
+            AddValue([row, word[key.Length..]]);
+        }
+    }
+
+    /// <summary>Values in the unit of the row, by <see cref="BenchRow.Name"/>.</summary>
     public IReadOnlyDictionary<string, long> Values => _values;
 
     /// <summary>Whether the program came to its end.</summary>

@@ -36,6 +36,9 @@ public static class XenBed
     /// <summary>Xen itself, its heap, and page tables of domains.</summary>
     private const int XenMemoryMiB = 192;
 
+    /// <summary>Memory in MiB of the machine besides the domain's: Xen's and dom0's.</summary>
+    public const int LayerMemoryMiB = Dom0MemoryMiB + XenMemoryMiB;
+
     /// <summary>A migration to the same host has the domain twice for a while.</summary>
     private const int DomainCopies = 2;
 

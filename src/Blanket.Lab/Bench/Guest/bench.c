@@ -3,19 +3,26 @@
  *
  * Prints lines 'bench: NAME NANOSECONDS' on the console, each the mean of a loop and the least of five such loops, then
  * 'bench: done', and powers the guest off. The environment, which the kernel makes of words on its command line that it does
- * not know, chooses the parts: bench=cpu,disk; all of them by default. Static, without busybox, so that every guest runs the same code.
+ * not know, chooses the parts: bench=cpu,disk, both by default; bench_peer=PORT
+ * adds the network, with the host's end of the connection at that port of 10.0.2.2. Static, without busybox, so that every guest runs the same code.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -59,7 +66,6 @@ static void require(int holds, const char *what)
         fail(what);
 }
 
-#define MARK(n) asm volatile("nopl 0x7712340" #n "(%%rax)" ::: "memory")
 /* An operation, done 'count' times. */
 typedef void operation(int count);
 
@@ -69,9 +75,7 @@ static void measure(const char *name, operation *run, int count)
 
     for (int round = 0; round < ROUNDS; round++) {
         uint64_t start = now_ns(CLOCK_MONOTONIC);
-        MARK(1);
         run(count);
-        MARK(2);
         uint64_t elapsed = now_ns(CLOCK_MONOTONIC) - start;
         if (elapsed < least)
             least = elapsed;
@@ -303,7 +307,6 @@ static int open_disk(void)
 
 static void measure_disk(void)
 {
-    load_modules();
     disk = open_disk();
     require(disk >= 0, "no disk");
     disk_size = (uint64_t)lseek(disk, 0, SEEK_END);
@@ -318,6 +321,122 @@ static void measure_disk(void)
     measure("disk_write_4k", run_small_writes, 200);
     measure("disk_read_1m", run_large_reads, 16);
     measure("disk_write_1m", run_large_writes, 16);
+}
+
+static int peer;
+static char network_buffer[LARGE_SIZE];
+
+static void send_all(const void *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t sent = write(peer, (const char *)data + done, size - done);
+        require(sent > 0, "send");
+        done += (size_t)sent;
+    }
+}
+
+static void receive_all(void *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t got = read(peer, (char *)data + done, size - done);
+        require(got > 0, "receive");
+        done += (size_t)got;
+    }
+}
+
+static void send_request(char kind, uint64_t size)
+{
+    char request[1 + sizeof size];
+
+    request[0] = kind;
+    memcpy(request + 1, &size, sizeof size);
+    send_all(request, sizeof request);
+}
+
+static void run_sends(int count)
+{
+    char answer;
+
+    while (count-- > 0) {
+        send_request('S', LARGE_SIZE);
+        send_all(network_buffer, LARGE_SIZE);
+        receive_all(&answer, 1);
+    }
+}
+
+static void run_receives(int count)
+{
+    while (count-- > 0) {
+        send_request('R', LARGE_SIZE);
+        receive_all(network_buffer, LARGE_SIZE);
+    }
+}
+
+static void run_round_trips(int count)
+{
+    char answer;
+
+    while (count-- > 0) {
+        send_request('R', 1);
+        receive_all(&answer, 1);
+    }
+}
+
+static struct sockaddr_in address(const char *text, int port)
+{
+    struct sockaddr_in result = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+
+    inet_pton(AF_INET, text, &result.sin_addr);
+    return result;
+}
+
+/* The address that QEMU's user network gives the first guest. */
+static void set_up_interface(void)
+{
+    struct ifreq request = { .ifr_name = "eth0" };
+    struct sockaddr_in own = address("10.0.2.15", 0), mask = address("255.255.255.0", 0);
+    int control = socket(AF_INET, SOCK_DGRAM, 0);
+
+    require(control >= 0, "socket");
+    memcpy(&request.ifr_addr, &own, sizeof own);
+    for (int waited = 0; ioctl(control, SIOCSIFADDR, &request) != 0; waited += 10) {
+        require(waited < DEVICE_WAIT_MS, "no network interface");
+        usleep(10000);
+    }
+    memcpy(&request.ifr_netmask, &mask, sizeof mask);
+    require(ioctl(control, SIOCSIFNETMASK, &request) == 0, "network mask");
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    require(ioctl(control, SIOCSIFFLAGS, &request) == 0, "network interface");
+    close(control);
+}
+
+static int connect_peer(int port)
+{
+    struct sockaddr_in host = address("10.0.2.2", port);
+    int on = 1;
+
+    for (int waited = 0; waited < DEVICE_WAIT_MS; waited += 100) {
+        int connection = socket(AF_INET, SOCK_STREAM, 0);
+        require(connection >= 0, "socket");
+        if (connect(connection, (struct sockaddr *)&host, sizeof host) == 0) {
+            setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+            return connection;
+        }
+        close(connection);
+        usleep(100000);
+    }
+    return -1;
+}
+
+static void measure_network(const char *port)
+{
+    set_up_interface();
+    peer = connect_peer(atoi(port));
+    require(peer >= 0, "no connection to the host");
+    measure("tcp_send_1m", run_sends, 8);
+    measure("tcp_receive_1m", run_receives, 8);
+    measure("tcp_round_trip", run_round_trips, 200);
+    close(peer);
 }
 
 static int has_part(const char *name)
@@ -342,8 +461,13 @@ int main(int count, char **arguments)
     mount("sysfs", "/sys", "sysfs", 0, NULL);
     if (has_part("cpu"))
         measure_cpu();
+    const char *port = getenv("bench_peer");
+    if (has_part("disk") || port != NULL)
+        load_modules();
     if (has_part("disk"))
         measure_disk();
+    if (port != NULL)
+        measure_network(port);
     puts("bench: done");
     power_off();
 }
