@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Blanket.Machine;
 
 /// <summary>
@@ -27,6 +29,9 @@ public static class AddressSpace
     /// <summary>HYPERVISOR_VIRT_END: first address above the hypervisor's.</summary>
     public const ulong HypervisorEnd = 0xffff880000000000;
 
+    /// <summary>First non-canonical address.</summary>
+    private const ulong LowerEnd = 0x0000800000000000;
+
     /// <summary>First L4 slot of the hypervisor.</summary>
     public const int FirstHypervisorSlot = 256;
 
@@ -40,20 +45,18 @@ public static class AddressSpace
     public const int CpuBlockOffset = 0x7000;
 
     /// <summary>Whether a guest may use this linear address: canonical and not the hypervisor's.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsGuestAddress(ulong address) =>
-        address < 0x0000800000000000 || address >= HypervisorEnd;
+        address < LowerEnd || address >= HypervisorEnd;
 
     /// <summary>Whether a guest may use every byte of the range; a range that wraps around is not allowed.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsGuestRange(ulong address, ulong length)
     {
-        if (length == 0)
-        {
-            return IsGuestAddress(address);
-        }
-
-        ulong last = unchecked(address + (length - 1));
-        return last >= address && IsGuestAddress(address) && IsGuestAddress(last)
-            && (address >= HypervisorEnd) == (last >= HypervisorEnd);
+        // Where the part of guest addresses that the range starts in ends; 0 at the end of all addresses, so that the room there
+        // comes out right, too.
+        ulong end = address < LowerEnd ? LowerEnd : 0;
+        return IsGuestAddress(address) && length <= unchecked(end - address);
     }
 
     /// <summary>Whether bits 48-63 repeat bit 47.</summary>

@@ -175,6 +175,12 @@ public unsafe struct VcpuState
     [FieldOffset(0x98)]
     public ulong ExtendedComponents;
 
+    /// <summary>
+    /// 1: the guest's run-state area could not be written yet because the guest was in user mode; then its kernel is entered by C# only.
+    /// </summary>
+    [FieldOffset(0xa0)]
+    public byte RunStateIsStale;
+
     /// <summary>Registers at the last entry from the guest; what is here at the exit is what the guest goes on with.</summary>
     [FieldOffset(RegistersOffset)]
     public GuestRegisters Registers;

@@ -25,6 +25,12 @@ public class LayoutTests
         { "CPU_ABANDON_STACK", Offset<CpuBlock>(nameof(CpuBlock.AbandonStack)) },
         { "CPU_SCRATCH", Offset<CpuBlock>(nameof(CpuBlock.ScratchStack)) },
         { "CPU_PENDING_VECTORS", Offset<CpuBlock>(nameof(CpuBlock.PendingVectors)) },
+        { "CPU_EXITS", Offset<CpuBlock>(nameof(CpuBlock.Exits)) },
+        { "VCPU_CR2", Offset<VcpuState>(nameof(VcpuState.Cr2)) },
+        { "VCPU_RUN_STATE_STALE", Offset<VcpuState>(nameof(VcpuState.RunStateIsStale)) },
+        { "VCPU_PAGE_FAULT_TRAP", PageFaultTrap() },
+        { "TRAP_SELECTOR", Offset<GuestTrap>(nameof(GuestTrap.CodeSelector)) },
+        { "TRAP_FLAGS", Offset<GuestTrap>(nameof(GuestTrap.Flags)) },
         { "VCPU_CPU", Offset<VcpuState>(nameof(VcpuState.Cpu)) },
         { "VCPU_KERNEL_CR3", Offset<VcpuState>(nameof(VcpuState.KernelCr3)) },
         { "VCPU_USER_CR3", Offset<VcpuState>(nameof(VcpuState.UserCr3)) },
@@ -76,6 +82,15 @@ public class LayoutTests
     }
 
     private static ulong Offset<T>(string field) => (ulong)Marshal.OffsetOf<T>(field);
+
+    private static unsafe ulong PageFaultTrap()
+    {
+        VcpuState* state = (VcpuState*)0x10000;
+        fixed (GuestTrap* trap = &state->Trap(14))
+        {
+            return (ulong)trap - (ulong)state;
+        }
+    }
 
     private static ulong Register(string field) => VcpuState.RegistersOffset + Offset<GuestRegisters>(field);
 

@@ -7,6 +7,7 @@ using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Cli.Benchmarks;
 using Blanket.Lab.Bench;
+using Blanket.Lab.Bench.Profile;
 using Blanket.Lab.Configuration;
 using Blanket.Lab.Hosting;
 using Blanket.Lab.Qemu;
@@ -23,16 +24,38 @@ internal static class BenchCommand
     {
         Option<bool> icount = new("--icount") { Description = "Count instructions instead of time, which makes the CPU rows repeatable. Software emulation; no rows of disk and network." };
         Option<string?> json = new("--json") { Description = "Write the values to a file, too.", HelpName = "FILE" };
-        Command command = new("bench", "Measure the same guest natively, on Debian's stock Xen and on Blanket.") { icount, json };
-        command.SetAction((arguments, cancellation) => RunAsync(arguments.GetValue(icount), arguments.GetValue(json), report, cancellation));
+        Option<string[]> beds = new("--bed") { Description = "Measure on this bed only: native, xen or blanket. May be repeated.", HelpName = "BED" };
+        beds.AcceptOnlyFromAmong(Beds);
+        Option<string?> profile = new("--profile") { Description = "With --icount: show which functions execute the instructions of one row.", HelpName = "ROW" };
+        profile.AcceptOnlyFromAmong([.. ProfiledRows]);
+        Command command = new("bench", "Measure the same guest natively, on Debian's stock Xen and on Blanket.") { icount, json, beds, profile };
+        command.SetAction((arguments, cancellation) =>
+        {
+            string[]? chosen = arguments.GetValue(beds);
+            BenchChoice choice = new(
+                arguments.GetValue(icount), arguments.GetValue(json), chosen is null or [] ? Beds : chosen, arguments.GetValue(profile));
+            return RunAsync(choice, report, cancellation);
+        });
         return command;
     }
 
-    private static async Task<int> RunAsync(bool countInstructions, string? jsonFile, Report report, CancellationToken cancellation)
+    /// <summary>What the command line asks for.</summary>
+    private sealed record BenchChoice(bool CountInstructions, string? JsonFile, string[] Beds, string? ProfiledRow);
+
+    private static readonly string[] Beds = ["native", "xen", "blanket"];
+
+    private static IEnumerable<string> ProfiledRows => BenchRow.All.Where(row => !row.IsDisk).Select(row => row.Name);
+
+    private static async Task<int> RunAsync(BenchChoice choice, Report report, CancellationToken cancellation)
     {
-        if (jsonFile is not null && Directory.Exists(jsonFile))
+        if (choice.JsonFile is not null && Directory.Exists(choice.JsonFile))
         {
-            throw new InputException($"--json {jsonFile} is a directory, expected a file");
+            throw new InputException($"--json {choice.JsonFile} is a directory, expected a file");
+        }
+
+        if (choice.ProfiledRow is not null && !choice.CountInstructions)
+        {
+            throw new InputException("--profile counts instructions: it needs --icount");
         }
 
         await CompilerPackages.EnsureAsync(report, cancellation).ConfigureAwait(false);
@@ -40,19 +63,28 @@ internal static class BenchCommand
         string directory = Directory.CreateTempSubdirectory("blanket-bench-").FullName;
         try
         {
-            Accelerator accelerator = countInstructions
+            Accelerator accelerator = choice.CountInstructions
                 ? new Accelerator(false, "instructions are counted")
                 : await AcceleratorProbe.ProbeAsync(cancellation).ConfigureAwait(false);
             using BenchPeer peer = new();
-            BenchMachines machines = new(guest, accelerator, countInstructions, peer.Port, directory);
-            IReadOnlyList<BenchResult> results = await MeasureAsync(machines, report, cancellation).ConfigureAwait(false);
-            report.Draw(BenchTable.Draw(results, countInstructions));
-            if (jsonFile is not null)
+            BenchMachines machines = new(guest, accelerator, choice.CountInstructions, peer.Port, directory)
             {
-                await File.WriteAllTextAsync(jsonFile, BenchJson.Write(results, countInstructions), cancellation).ConfigureAwait(false);
+                Profile = choice.ProfiledRow is string row
+                    ? (row, await InstructionProfile.CompilePluginAsync(directory, cancellation).ConfigureAwait(false))
+                    : null,
+            };
+            IReadOnlyList<BenchResult> results = await MeasureAsync(machines, choice, report, cancellation).ConfigureAwait(false);
+            if (choice.ProfiledRow is null)
+            {
+                report.Draw(BenchTable.Draw(results, choice.CountInstructions));
             }
 
-            return results.Any(result => result.Native is not null && result.Blanket is not null) ? ExitStatus.Success : ExitStatus.HostFailure;
+            if (choice.JsonFile is not null)
+            {
+                await File.WriteAllTextAsync(choice.JsonFile, BenchJson.Write(results, choice.CountInstructions), cancellation).ConfigureAwait(false);
+            }
+
+            return results.Any(result => IsComplete(result, choice)) ? ExitStatus.Success : ExitStatus.HostFailure;
         }
         finally
         {
@@ -60,14 +92,21 @@ internal static class BenchCommand
         }
     }
 
-    private static async Task<IReadOnlyList<BenchResult>> MeasureAsync(BenchMachines machines, Report report, CancellationToken cancellation)
+    /// <summary>Stock Xen's column may stay empty; the others are what the command is for.</summary>
+    private static bool IsComplete(BenchResult result, BenchChoice choice) =>
+        (result.Native is not null || !choice.Beds.Contains("native"))
+        && (result.Blanket is not null || !choice.Beds.Contains("blanket"))
+        && (result.Native is not null || result.Blanket is not null || result.StockXen is not null);
+
+    private static async Task<IReadOnlyList<BenchResult>> MeasureAsync(
+        BenchMachines machines, BenchChoice choice, Report report, CancellationToken cancellation)
     {
         await ImageBuilder.EnsureAsync(report, cancellation).ConfigureAwait(false);
-        IReadOnlyDictionary<string, long> native = await RunAsync("natively", () => Task.FromResult(machines.Native())).ConfigureAwait(false);
+        IReadOnlyDictionary<string, long> native = await RunAsync("native", "natively", () => Task.FromResult(machines.Native())).ConfigureAwait(false);
         IReadOnlyDictionary<string, long> xen = await RunAsync(
-            "on stock Xen", () => machines.StockXenAsync(report.Step, cancellation)).ConfigureAwait(false);
+            "xen", "on stock Xen", () => machines.StockXenAsync(report.Step, cancellation)).ConfigureAwait(false);
         IReadOnlyDictionary<string, long> blanket = await RunAsync(
-            "on Blanket", () => machines.BlanketAsync(Project.Image, cancellation)).ConfigureAwait(false);
+            "blanket", "on Blanket", () => machines.BlanketAsync(Project.Image, cancellation)).ConfigureAwait(false);
         return
         [
             .. BenchRow.All.Where(row => machines.WithDevices || !row.IsDevice)
@@ -75,19 +114,42 @@ internal static class BenchCommand
         ];
 
         // A bed that cannot run leaves its column empty; the others are still worth having.
-        async Task<IReadOnlyDictionary<string, long>> RunAsync(string where, Func<Task<BenchBed>> prepare)
+        async Task<IReadOnlyDictionary<string, long>> RunAsync(string name, string where, Func<Task<BenchBed>> prepare)
         {
+            if (!choice.Beds.Contains(name))
+            {
+                return new Dictionary<string, long>();
+            }
+
             try
             {
                 BenchBed bed = await prepare().ConfigureAwait(false);
                 report.Step($"measuring {where}");
-                return await bed.RunAsync(BedTimeout, cancellation).ConfigureAwait(false);
+                BenchOutput output = await bed.RunAsync(BedTimeout, cancellation).ConfigureAwait(false);
+                if (machines.Profile is not null)
+                {
+                    await ShowProfileAsync(name, where, output).ConfigureAwait(false);
+                }
+
+                return output.Values;
             }
             catch (HostException e)
             {
                 report.Warning($"no values {where}: {e.Message}");
                 return new Dictionary<string, long>();
             }
+        }
+
+        async Task ShowProfileAsync(string name, string where, BenchOutput output)
+        {
+            InstructionProfile profile = InstructionProfile.Read(machines.ProfileFile(name));
+            if (name == "blanket")
+            {
+                await ImageFunctions.AddAsync(Project.Image, output.Symbols, cancellation).ConfigureAwait(false);
+            }
+
+            report.Step($"instructions for one operation of {machines.Profile!.Value.Row} {where}, by function");
+            report.Draw(ProfileTable.Draw(profile.ByFunction(output.Symbols), output.ProfiledOperations));
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Blanket.Core.Memory;
@@ -12,5 +13,9 @@ internal struct EntryGroup
     private readonly ulong _0, _1, _2, _3, _4, _5, _6, _7;
 
     /// <summary>Whether any of them is present.</summary>
-    internal readonly bool AnyPresent => ((_0 | _1 | _2 | _3 | _4 | _5 | _6 | _7) & PageTableEntry.Present) != 0;
+    internal readonly bool AnyPresent
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ((_0 | _1 | _2 | _3 | _4 | _5 | _6 | _7) & PageTableEntry.Present) != 0;
+    }
 }

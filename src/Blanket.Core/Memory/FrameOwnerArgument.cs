@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
 
@@ -11,14 +12,16 @@ internal static class FrameOwnerArgument
     /// device memory and of the hypervisor own nothing that a guest here may map.
     /// </summary>
     /// <returns>0; -ESRCH for no such domain; -EPERM for one that the caller may not name.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static int Find(Domain caller, ushort id, out Domain owner)
     {
         owner = caller;
-        if (id == DomainId.Self)
-        {
-            return 0;
-        }
+        return id == DomainId.Self ? 0 : FindNamed(caller, id, out owner);
+    }
 
+    private static int FindNamed(Domain caller, ushort id, out Domain owner)
+    {
+        owner = caller;
         if (id == caller.Id || id >= DomainId.FirstReserved)
         {
             return id is DomainId.Io or DomainId.Xen && !caller.MayManageMemory ? -Errno.EPERM : -Errno.ESRCH;

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Blanket.Core.Memory;
 
 /// <summary>
@@ -50,6 +52,7 @@ public static class PageTableEntry
     public static ulong Frame(ulong entry) => (entry & AddressMask) >> Machine.Cpu.PageShift;
 
     /// <summary>A present L1 entry as it is stored for a guest: kernel pages are marked, user pages are global.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong AdjustL1(ulong entry)
     {
         if ((entry & User) == 0)

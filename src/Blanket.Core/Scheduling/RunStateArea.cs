@@ -17,8 +17,9 @@ public static class RunStateArea
     public static void Update(Vcpu vcpu)
     {
         ulong area = vcpu.Schedule.RunStateArea;
-        vcpu.Schedule.IsRunStateAreaStale = area != 0 && vcpu.State.InKernel == 0;
-        if (area == 0 || vcpu.Schedule.IsRunStateAreaStale)
+        bool isStale = area != 0 && vcpu.State.InKernel == 0;
+        vcpu.State.RunStateIsStale = isStale ? (byte)1 : (byte)0;
+        if (area == 0 || isStale)
         {
             // An address of the guest kernel's, which guest user mode does not map: done when the kernel is entered.
             return;

@@ -82,9 +82,6 @@ public sealed class VcpuSchedule
     /// <summary>Guest address of its copy of the clock (VCPUOP_register_vcpu_time_memory_area); 0 for none.</summary>
     public ulong TimeArea;
 
-    /// <summary>The area could not be written yet because the guest was in user mode.</summary>
-    public bool IsRunStateAreaStale;
-
     /// <summary>The CPU that runs it or holds its state; <see cref="Nowhere"/> for none. A vCPU that is kept off the CPUs does not get another one.</summary>
     public int Holder
     {

@@ -142,7 +142,7 @@ public static class TrapDelivery
         {
             stack = state.KernelStackPointer & ~15UL;
             GuestSwitch.EnterGuestKernel(ref state);
-            if (vcpu.Schedule.IsRunStateAreaStale)
+            if (state.RunStateIsStale != 0)
             {
                 RunStateArea.Update(vcpu);
             }

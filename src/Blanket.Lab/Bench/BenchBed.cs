@@ -27,9 +27,9 @@ public sealed record BenchBed(string Name, MachineOptions Machine, uint? Console
     /// <summary>Runs to the program's last line, then ends the machine.</summary>
     /// <param name="timeout">Longest time of the host.</param>
     /// <param name="cancellation">Ends the machine.</param>
-    /// <returns>Nanoseconds by name.</returns>
+    /// <returns>What the program said.</returns>
     /// <exception cref="HostException">The program did not come to its end; the message says why.</exception>
-    public async Task<IReadOnlyDictionary<string, long>> RunAsync(TimeSpan timeout, CancellationToken cancellation)
+    public async Task<BenchOutput> RunAsync(TimeSpan timeout, CancellationToken cancellation)
     {
         await using IL0Machine machine = await StartAsync(cancellation).ConfigureAwait(false);
         BenchOutput output = new();
@@ -45,7 +45,12 @@ public sealed record BenchBed(string Name, MachineOptions Machine, uint? Console
         machine.Kill();
         await Task.WhenAll(pumps).ConfigureAwait(false);
         cancellation.ThrowIfCancellationRequested();
-        return output.IsDone ? WithKnown(output.Values) : throw new HostException($"{Name}: {Reason()}");
+        if (LayerMemoryKiB is long known)
+        {
+            output.AddKnown(BenchRow.LayerMemory, known);
+        }
+
+        return output.IsDone ? output : throw new HostException($"{Name}: {Reason()}");
 
         void Take(string line, bool isProgram)
         {
@@ -76,17 +81,6 @@ public sealed record BenchBed(string Name, MachineOptions Machine, uint? Console
 
     /// <summary>Memory of the layer that is known without measuring, in KiB; null when the layer tells.</summary>
     public long? LayerMemoryKiB { get; init; }
-
-    private Dictionary<string, long> WithKnown(IReadOnlyDictionary<string, long> measured)
-    {
-        Dictionary<string, long> values = new(measured, StringComparer.Ordinal);
-        if (LayerMemoryKiB is long known)
-        {
-            values[BenchRow.LayerMemory] = known;
-        }
-
-        return values;
-    }
 
     private async Task<IL0Machine> StartAsync(CancellationToken cancellation) => Xen is XenDomain domain
         ? await XenBed.StartAsync(domain with { Machine = Machine }, null, static _ => { }, cancellation).ConfigureAwait(false)

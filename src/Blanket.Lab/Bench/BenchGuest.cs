@@ -63,9 +63,11 @@ public sealed class BenchGuest
     /// <summary>The kernel's command line.</summary>
     /// <param name="console">Such as <c>hvc0</c>.</param>
     /// <param name="peerPort">TCP port of the host's <see cref="BenchPeer"/>; null when no device is measured.</param>
-    public static string CommandLine(string console, int? peerPort) =>
+    /// <param name="profiled">Name of the row whose instructions are profiled; null for none.</param>
+    public static string CommandLine(string console, int? peerPort, string? profiled) =>
         $"console={console} panic=-1 mitigations=off quiet"
-        + (peerPort is int port ? string.Create(CultureInfo.InvariantCulture, $" bench_peer={port}") : " bench=cpu");
+        + (peerPort is int port ? string.Create(CultureInfo.InvariantCulture, $" bench_peer={port}") : " bench=cpu")
+        + (profiled is null ? string.Empty : $" bench_profile={profiled}");
 
     /// <summary>A new empty disk.</summary>
     public static void WriteDisk(string path)
@@ -78,15 +80,15 @@ public sealed class BenchGuest
     /// <param name="kernel">Path of the kernel.</param>
     /// <param name="ramdisk">Path of the initramfs.</param>
     /// <param name="disk">An entry of the list of disks.</param>
-    /// <param name="peerPort">TCP port of the host's <see cref="BenchPeer"/>; null when no device is measured.</param>
-    public static string Configuration(string kernel, string ramdisk, string disk, int? peerPort) => string.Create(CultureInfo.InvariantCulture, $"""
+    /// <param name="commandLine">The kernel's command line.</param>
+    public static string Configuration(string kernel, string ramdisk, string disk, string commandLine) => string.Create(CultureInfo.InvariantCulture, $"""
         name = "{Name}"
         type = "pv"
         memory = {MemoryMiB}
         vcpus = 1
         kernel = "{kernel}"
         ramdisk = "{ramdisk}"
-        cmdline = "{CommandLine("hvc0", peerPort)}"
+        cmdline = "{commandLine}"
         disk = [ "{disk}" ]
         vif = [ "" ]
         on_crash = "destroy"

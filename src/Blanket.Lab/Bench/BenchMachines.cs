@@ -32,12 +32,19 @@ public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, boo
 
     private int? PeerPort => WithDevices ? peerPort : null;
 
+    /// <summary>The row whose instructions are profiled, by <see cref="BenchRow.Name"/>, and the plugin that does; null for none.</summary>
+    public (string Row, string Plugin)? Profile { get; init; }
+
+    /// <summary>Where the plugin leaves the profile of a bed.</summary>
+    /// <param name="name">"native", "xen" or "blanket".</param>
+    public string ProfileFile(string name) => Path.Combine(directory, name + ".profile");
+
     /// <summary>The guest's kernel in L1's place.</summary>
     public BenchBed Native() => new("native", Machine("native") with
     {
         Kernel = guest.Kernel,
         Module = guest.Ramdisk,
-        CommandLine = BenchGuest.CommandLine("ttyS0", PeerPort),
+        CommandLine = CommandLine("ttyS0"),
         MemoryMiB = BenchGuest.MemoryMiB,
     }, Console: null) { LayerMemoryKiB = 0 };
 
@@ -74,7 +81,7 @@ public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, boo
         {
             Kernel = guest.Kernel,
             Module = guest.Ramdisk,
-            CommandLine = BenchGuest.CommandLine("hvc0", PeerPort),
+            CommandLine = CommandLine("hvc0"),
             MemoryMiB = BenchGuest.MemoryMiB,
         };
         XenDomain domain = new() { Machine = machine, Type = XenDomainType.Pv, IsMeasured = true };
@@ -82,10 +89,12 @@ public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, boo
         return new BenchBed("stock Xen", machine, Console: null) { Xen = domain, LayerMemoryKiB = (long)XenBed.LayerMemoryMiB << 10 };
     }
 
+    private string CommandLine(string console) => BenchGuest.CommandLine(console, PeerPort, Profile?.Row);
+
     private Configuration.GuestConfiguration ReadConfiguration(string disk)
     {
         string path = Path.Combine(directory, "bench.cfg");
-        File.WriteAllText(path, BenchGuest.Configuration(guest.Kernel, guest.Ramdisk, disk, PeerPort));
+        File.WriteAllText(path, BenchGuest.Configuration(guest.Kernel, guest.Ramdisk, disk, CommandLine("hvc0")));
         return Configuration.GuestConfigurationReader.ReadFile(path).Guest;
     }
 
@@ -105,6 +114,7 @@ public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, boo
             [
                 .. accelerator.IsKvm ? Array.Empty<string>() : ["-cpu", EmulatedCpu],
                 .. countInstructions ? ["-icount", "shift=0,sleep=off"] : Array.Empty<string>(),
+                .. Profile is (_, string plugin) ? ["-plugin", $"{plugin},counts={ProfileFile(name)}"] : Array.Empty<string>(),
             ],
         };
     }

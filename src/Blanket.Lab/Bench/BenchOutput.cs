@@ -10,12 +10,13 @@ public sealed class BenchOutput
     private const string Prefix = "bench: ";
     private const string DoneWord = "done";
     private const string FailurePrefix = "failed: ";
-
-    private readonly Dictionary<string, long> _values = new(StringComparer.Ordinal);
-
+    private const string SymbolPrefix = "symbol: ";
+    private const string ProfilePrefix = "profile: ";
     private const string StartEvent = "blanket: event guest-start ";
     private const string StartTimeKey = "at_us=";
     private const string LayerMemoryKey = "layer_kib=";
+
+    private readonly Dictionary<string, long> _values = new(StringComparer.Ordinal);
 
     /// <summary>Takes a line of Blanket's log: what it says of itself when the guest starts.</summary>
     public void AddLog(string line)
@@ -40,8 +41,17 @@ public sealed class BenchOutput
         }
     }
 
+    /// <summary>Adds a value that is known without measuring.</summary>
+    public void AddKnown(string row, long value) => _values[row] = value;
+
     /// <summary>Values in the unit of the row, by <see cref="BenchRow.Name"/>.</summary>
     public IReadOnlyDictionary<string, long> Values => _values;
+
+    /// <summary>Functions of the guest's kernel by address; empty unless a profile is made.</summary>
+    public Dictionary<ulong, string> Symbols { get; } = [];
+
+    /// <summary>How many operations a profile is about.</summary>
+    public long ProfiledOperations { get; private set; } = 1;
 
     /// <summary>Whether the program came to its end.</summary>
     public bool IsDone { get; private set; }
@@ -55,6 +65,16 @@ public sealed class BenchOutput
     /// <summary>Takes a line of the guest's console; other lines are ignored.</summary>
     public void Add(string line)
     {
+        if (line.StartsWith(SymbolPrefix, StringComparison.Ordinal))
+        {
+            AddSymbol(line[SymbolPrefix.Length..].Split(' '));
+        }
+        else if (line.StartsWith(ProfilePrefix, StringComparison.Ordinal)
+            && long.TryParse(line.AsSpan(ProfilePrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out long operations))
+        {
+            ProfiledOperations = operations;
+        }
+
         if (!line.StartsWith(Prefix, StringComparison.Ordinal))
         {
             return;
@@ -72,6 +92,14 @@ public sealed class BenchOutput
         else
         {
             AddValue(rest.Split(' '));
+        }
+    }
+
+    private void AddSymbol(string[] words)
+    {
+        if (words.Length == 2 && ulong.TryParse(words[0], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong address))
+        {
+            Symbols[address] = words[1];
         }
     }
 

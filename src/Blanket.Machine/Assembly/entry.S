@@ -10,6 +10,8 @@
 
     .text
 
+    .set BASE, VCPU_REGISTERS       /* where rsp - BASE is the VcpuState: what lies below has room for a nested fault's frame */
+
 /* ---- Exceptions and interrupts -------------------------------------------------------------------------------- */
 
 /* One 16-byte stub a vector: completes the frame to (error code, vector) and goes on. */
@@ -24,7 +26,11 @@ exception_stubs:
     push $0
     .endif
     movl $vector, 4(%rsp)
+    .if vector == PAGE_FAULT_VECTOR
+    jmp page_fault
+    .else
     jmp exception_common
+    .endif
     .set vector, vector + 1
     .endr
 
@@ -102,6 +108,7 @@ exception_stubs:
 exception_common:
     testb $3, 16(%rsp)              /* CS */
     jz exception_in_hypervisor
+exception_from_guest:
     push_registers
     cld
     mov VCPU_CPU - VCPU_REGISTERS(%rsp), %rbx
@@ -162,6 +169,135 @@ exit_event:
     call deliver_event_upcall       /* (VcpuState*): builds the guest's frame, masks events */
     find_cpu_block
     jmp exit_with_block
+
+/* ---- Page faults ------------------------------------------------------------------------------------------------ */
+
+/*
+ * A page fault of a guest that is for its kernel goes there from here, as TrapDelivery.InjectPageFault would send it: with rcx, r11,
+ * error code, rip, cs, rflags, rsp and ss on the kernel stack. All others are C#'s: stores to write-protected memory by the guest
+ * kernel, which may be page-table entries; faults of the CPU itself on the LDT (no user bit in the error code); when work waits; when
+ * the guest has registered no handler that masks events (Linux's does).
+ */
+    .balign 16
+page_fault:                         /* rsp: error code and vector in VcpuState.Registers */
+    testb $3, 16(%rsp)              /* CS */
+    jz exception_in_hypervisor
+    sub $(VCPU_ERROR_CODE - BASE), %rsp
+    mov %rax, VCPU_RAX - BASE(%rsp)
+    mov %rcx, VCPU_RCX - BASE(%rsp)
+    mov %rdx, VCPU_RDX - BASE(%rsp)
+    mov %r11, VCPU_R11 - BASE(%rsp)
+    mov VCPU_ERROR_CODE - BASE(%rsp), %eax
+    test $PAGE_FAULT_USER, %al
+    jz page_fault_slow
+    testb $TRAP_MASKS_EVENTS, VCPU_PAGE_FAULT_TRAP + TRAP_FLAGS - BASE(%rsp)
+    jz page_fault_slow
+    cmpq $0, VCPU_PAGE_FAULT_TRAP - BASE(%rsp)
+    je page_fault_slow
+    mov VCPU_CPU - BASE(%rsp), %rcx
+    cmpl $0, CPU_WORK_PENDING(%rcx)
+    jne page_fault_slow
+    movzwl VCPU_CS - BASE(%rsp), %edx
+    cmpb $0, VCPU_IN_KERNEL - BASE(%rsp)
+    je 1f
+    mov %eax, %ecx
+    not %ecx
+    test $(PAGE_FAULT_PRESENT | PAGE_FAULT_WRITE), %cl
+    jz page_fault_slow
+    and $~PAGE_FAULT_USER, %eax     /* a guest kernel believes to run in ring 0 */
+    and $~3, %edx
+    mov VCPU_RSP - BASE(%rsp), %rcx
+    jmp 2f
+1:  cmpb $0, VCPU_RUN_STATE_STALE - BASE(%rsp)
+    jne page_fault_slow
+    mov VCPU_KERNEL_STACK - BASE(%rsp), %rcx
+2:  and $-16, %rcx
+    sub $64, %rcx
+    /* the frame must not touch the hypervisor's addresses */
+    mov %rcx, %r11
+    shr $39, %r11
+    sub $((HYPERVISOR_START >> 39) & 0x1ffffff), %r11
+    cmp $16, %r11
+    jb page_fault_slow
+    mov VCPU_CPU - BASE(%rsp), %r11
+    incq CPU_EXITS + PAGE_FAULT_VECTOR * 8(%r11)
+    mov VCPU_INFO - BASE(%rsp), %r11
+    movzbl INFO_UPCALL_MASK(%r11), %r11d
+    shl $32, %r11
+    or %r11, %rdx                   /* cs and the event mask; its privilege level tells where the fault was */
+    mov %cr2, %r11
+    mov %r11, VCPU_CR2 - BASE(%rsp)
+    test $3, %dl
+    jz 3f
+    mov VCPU_KERNEL_CR3 - BASE(%rsp), %r11
+    mov %r11, %cr3
+    swapgs
+3:  guest_access_allow
+    mov VCPU_RCX - BASE(%rsp), %r11
+    guarded page_fault_stack_fault
+    mov %r11, (%rcx)
+    mov VCPU_R11 - BASE(%rsp), %r11
+    guarded page_fault_stack_fault
+    mov %r11, 8(%rcx)
+    guarded page_fault_stack_fault
+    mov %rax, 16(%rcx)
+    mov VCPU_RIP - BASE(%rsp), %r11
+    guarded page_fault_stack_fault
+    mov %r11, 24(%rcx)
+    guarded page_fault_stack_fault
+    mov %rdx, 32(%rcx)
+    mov VCPU_RFLAGS - BASE(%rsp), %r11
+    and $~(FLAG_IF | FLAG_IOPL), %r11
+    mov %rdx, %rax
+    shr $32, %rax                   /* the guest's IF is its event mask */
+    jnz 4f
+    or $FLAG_IF, %r11
+4:  guarded page_fault_stack_fault
+    mov %r11, 40(%rcx)
+    mov VCPU_RSP - BASE(%rsp), %r11
+    guarded page_fault_stack_fault
+    mov %r11, 48(%rcx)
+    mov VCPU_SS - BASE(%rsp), %r11
+    guarded page_fault_stack_fault
+    mov %r11, 56(%rcx)
+    guest_access_forbid
+    movb $1, VCPU_IN_KERNEL - BASE(%rsp)
+    mov VCPU_INFO - BASE(%rsp), %rax
+    movb $1, INFO_UPCALL_MASK(%rax)
+    mov VCPU_CR2 - BASE(%rsp), %r11
+    mov %r11, INFO_CR2(%rax)
+    mov VCPU_RFLAGS - BASE(%rsp), %r11
+    and $~FLAGS_BOUNCE_CLEARS, %r11
+    or $FLAG_IF, %r11
+    mov %r11, VCPU_RFLAGS - BASE(%rsp)
+    mov VCPU_PAGE_FAULT_TRAP - BASE(%rsp), %r11
+    mov %r11, VCPU_RIP - BASE(%rsp)
+    movzwl VCPU_PAGE_FAULT_TRAP + TRAP_SELECTOR - BASE(%rsp), %r11d
+    or $3, %r11d
+    mov %r11, VCPU_CS - BASE(%rsp)
+    mov %rcx, VCPU_RSP - BASE(%rsp)
+    movq $GUEST_DS, VCPU_SS - BASE(%rsp)
+    mov VCPU_RAX - BASE(%rsp), %rax
+    mov VCPU_RDX - BASE(%rsp), %rdx
+    add $(VCPU_RIP - BASE), %rsp
+    jmp guest_return_iretq          /* rcx and r11 are free: the frame has them */
+
+page_fault_stack_fault:             /* as it was before; C# finds out again, and crashes the guest */
+    guest_access_forbid
+    test $3, %dl
+    jz 1f
+    mov VCPU_USER_CR3 - BASE(%rsp), %rax
+    mov %rax, %cr3
+    swapgs
+1:  mov VCPU_CR2 - BASE(%rsp), %rax
+    mov %rax, %cr2
+page_fault_slow:
+    mov VCPU_RAX - BASE(%rsp), %rax
+    mov VCPU_RCX - BASE(%rsp), %rcx
+    mov VCPU_RDX - BASE(%rsp), %rdx
+    mov VCPU_R11 - BASE(%rsp), %r11
+    add $(VCPU_ERROR_CODE - BASE), %rsp
+    jmp exception_from_guest
 
 /* ---- Exceptions in the hypervisor itself ----------------------------------------------------------------------- */
 
@@ -385,7 +521,6 @@ syscall_stubs:
  * Written for every CPU by C# (SyscallStub.cs), which fills in the addresses:
  *     mov %rax, SCRATCH ; mov %rsp, %rax ; movabs $CPU_BLOCK, %rsp ; jmp syscall_entry
  */
-    .set BASE, VCPU_REGISTERS       /* rsp - BASE is the VcpuState: what lies below has room for a nested fault's frame */
     .globl syscall_entry
     .balign 16
 syscall_entry:                      /* rsp CpuBlock, rax guest rsp, CPU_SCRATCH guest rax, rcx guest rip, r11 guest rflags */
@@ -438,6 +573,8 @@ syscall_to_csharp:
 guest_system_call:
     cmpq $0, VCPU_SYSCALL_CALLBACK - BASE(%rsp)
     je syscall_to_csharp            /* which injects #UD */
+    cmpb $0, VCPU_RUN_STATE_STALE - BASE(%rsp)
+    jne syscall_to_csharp           /* which writes the guest's run-state area first */
     mov VCPU_KERNEL_STACK - BASE(%rsp), %rcx
     and $-16, %rcx
     sub $56, %rcx
@@ -477,13 +614,17 @@ guest_system_call:
     mov 8 + VCPU_INFO - BASE(%rsp), %rax
     movb $1, INFO_UPCALL_MASK(%rax)
     pop %rax
-1:  push VCPU_SYSCALL_CALLBACK - BASE(%rsp)
-    xchg %rcx, (%rsp)
-    pop %rsp
+1:  mov %rcx, VCPU_RSP - BASE(%rsp)
+    mov VCPU_SYSCALL_CALLBACK - BASE(%rsp), %rcx
+    mov VCPU_RSP - BASE(%rsp), %rsp
     sysretq
 
 system_call_stack_fault:            /* guest user mode again, then C# injects or crashes */
     guest_access_forbid
+    movb $0, VCPU_IN_KERNEL - BASE(%rsp)
+    mov VCPU_USER_CR3 - BASE(%rsp), %rcx
+    mov %rcx, %cr3
+    swapgs
     mov VCPU_RIP - BASE(%rsp), %rcx
     mov VCPU_RFLAGS - BASE(%rsp), %r11
     jmp syscall_to_csharp

@@ -3,8 +3,9 @@
  *
  * Prints lines 'bench: NAME NANOSECONDS' on the console, each the mean of a loop and the least of five such loops, then
  * 'bench: done', and powers the guest off. The environment, which the kernel makes of words on its command line that it does
- * not know, chooses the parts: bench=cpu,disk, both by default; bench_peer=PORT
- * adds the network, with the host's end of the connection at that port of 10.0.2.2. Static, without busybox, so that every guest runs the same code.
+ * not know, chooses the parts: bench=cpu,disk, both by default; bench_peer=PORT adds the network, with the host's end of the
+ * connection at that port of 10.0.2.2. bench_profile=NAME marks that row for a profile of executed instructions, ends there and
+ * prints the kernel's symbols, 'symbol: ADDRESS NAME'. Static, without busybox, so that every guest runs the same code.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -66,6 +67,34 @@ static void require(int holds, const char *what)
         fail(what);
 }
 
+/* No-operations that Profile/profile.c finds in what QEMU translates. */
+#define PROFILE_START() __asm__ volatile(".byte 0x0f, 0x1f, 0x80, 0x01, 0xb1, 0xa2, 0x7e" ::: "memory")
+#define PROFILE_STOP() __asm__ volatile(".byte 0x0f, 0x1f, 0x80, 0x02, 0xb1, 0xa2, 0x7e" ::: "memory")
+
+static const char *profiled;
+
+static int is_profiled(const char *name)
+{
+    return profiled != NULL && strcmp(profiled, name) == 0;
+}
+
+/* The kernel's functions, by which executed instructions are told apart; then it is over. */
+static _Noreturn void end_profile(void)
+{
+    char line[512], name[256], kind;
+    unsigned long long address;
+    FILE *symbols = fopen("/proc/kallsyms", "r");
+
+    require(symbols != NULL, "/proc/kallsyms");
+    setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+    while (fgets(line, sizeof line, symbols) != NULL)
+        if (sscanf(line, "%llx %c %255s", &address, &kind, name) == 3 && strchr("tTwW", kind) != NULL)
+            printf("symbol: %llx %s\n", address, name);
+    puts("bench: done");
+    fflush(stdout);
+    power_off();
+}
+
 /* An operation, done 'count' times. */
 typedef void operation(int count);
 
@@ -74,13 +103,21 @@ static void measure(const char *name, operation *run, int count)
     uint64_t least = UINT64_MAX;
 
     for (int round = 0; round < ROUNDS; round++) {
+        if (is_profiled(name) && round == ROUNDS - 1)
+            PROFILE_START();
         uint64_t start = now_ns(CLOCK_MONOTONIC);
         run(count);
+        if (is_profiled(name) && round == ROUNDS - 1)
+            PROFILE_STOP();
         uint64_t elapsed = now_ns(CLOCK_MONOTONIC) - start;
         if (elapsed < least)
             least = elapsed;
     }
     printf("bench: %s %llu\n", name, (unsigned long long)(least / (unsigned)count));
+    if (is_profiled(name)) {
+        printf("profile: %d\n", count);
+        end_profile();
+    }
 }
 
 static void run_getpid(int count)
@@ -139,13 +176,21 @@ static void measure_page_faults(void)
     madvise(fault_area, (size_t)FAULT_PAGES * PAGE_SIZE, MADV_NOHUGEPAGE);
     for (int round = 0; round < ROUNDS; round++) {
         require(madvise(fault_area, (size_t)FAULT_PAGES * PAGE_SIZE, MADV_DONTNEED) == 0, "madvise");
+        if (is_profiled("page_fault") && round == ROUNDS - 1)
+            PROFILE_START();
         uint64_t start = now_ns(CLOCK_MONOTONIC);
         run_page_faults(FAULT_PAGES);
+        if (is_profiled("page_fault") && round == ROUNDS - 1)
+            PROFILE_STOP();
         uint64_t elapsed = now_ns(CLOCK_MONOTONIC) - start;
         if (elapsed < least)
             least = elapsed;
     }
     printf("bench: page_fault %llu\n", (unsigned long long)(least / FAULT_PAGES));
+    if (is_profiled("page_fault")) {
+        printf("profile: %d\n", FAULT_PAGES);
+        end_profile();
+    }
 }
 
 static void run_mprotect(int count)
@@ -453,12 +498,19 @@ int main(int count, char **arguments)
 
     uint64_t start = now_ns(CLOCK_MONOTONIC);
     uint64_t ticks = __builtin_ia32_rdtsc();
+    profiled = getenv("bench_profile");
+    if (is_profiled("kernel_start"))
+        PROFILE_STOP();
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("bench: kernel_start %llu\n", (unsigned long long)start);
     printf("bench: tsc_at_init %llu\n", (unsigned long long)ticks);
     mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
     mount("proc", "/proc", "proc", 0, NULL);
     mount("sysfs", "/sys", "sysfs", 0, NULL);
+    if (is_profiled("kernel_start")) {
+        puts("profile: 1");
+        end_profile();
+    }
     if (has_part("cpu"))
         measure_cpu();
     const char *port = getenv("bench_peer");
