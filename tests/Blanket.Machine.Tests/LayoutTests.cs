@@ -85,10 +85,12 @@ public class LayoutTests
 
     private static unsafe ulong PageFaultTrap()
     {
-        VcpuState* state = (VcpuState*)0x10000;
+        VcpuState* state = (VcpuState*)NativeMemory.AllocZeroed((nuint)sizeof(VcpuState));
         fixed (GuestTrap* trap = &state->Trap(14))
         {
-            return (ulong)trap - (ulong)state;
+            ulong offset = (ulong)trap - (ulong)state;
+            NativeMemory.Free(state);
+            return offset;
         }
     }
 
