@@ -18,6 +18,13 @@ internal static unsafe class Catalogue
         One(only, "instructions"u8, &InstructionScenarios.Kernel);
         One(only, "user-mode"u8, &InstructionScenarios.User);
         One(only, "return-to-kernel"u8, &InstructionScenarios.ReturnToKernel);
+        One(only, "pointers"u8, &ArgumentScenarios.Pointers);
+        One(only, "counts"u8, &ArgumentScenarios.Counts);
+        One(only, "multicall"u8, &ArgumentScenarios.Multicall);
+        One(only, "domains"u8, &ArgumentScenarios.Domains);
+        One(only, "privileged"u8, &ArgumentScenarios.Privileged);
+        One(only, "descriptors"u8, &ArgumentScenarios.Descriptors);
+        One(only, "reservations"u8, &ArgumentScenarios.Reservations);
     }
 
     private static void One(ReadOnlySpan<byte> only, ReadOnlySpan<byte> name, delegate*<void> scenario)

@@ -28,7 +28,7 @@ internal static unsafe class Main
         ulong iterations = Options.Number("fuzz"u8, 0);
         if (iterations > 0)
         {
-            // Fuzzer.Run(iterations, Options.Number("seed"u8, 1));
+            Fuzzer.Run(iterations, Options.Number("seed"u8, 1));
         }
         else
         {

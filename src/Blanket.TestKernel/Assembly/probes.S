@@ -179,6 +179,11 @@ iret_with:
     syscall
     ud2
 
+    .globl fault_with_stack
+fault_with_stack:
+    mov %rdi, %rsp
+    ud2
+
     .globl iret_with_address
 iret_with_address:
     lea iret_with(%rip), %rax

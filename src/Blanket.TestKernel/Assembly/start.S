@@ -265,6 +265,22 @@ event_entry:                        /* rcx, r11, rip, cs, rflags, rsp, ss */
     address_of syscall32_entry_address, syscall32_entry
     address_of event_entry_address, event_entry
 
+/* ---- Segment registers ------------------------------------------------------------------------------------------------ */
+    .irp register, ds, es, fs, gs
+load_\register:
+    mov %edi, %\register
+    ret
+    .endr
+
+    .globl selector_loaders_address
+selector_loaders_address:
+    lea selector_loaders(%rip), %rax
+    ret
+    .pushsection .data
+    .balign 8
+selector_loaders: .quad load_ds, load_es, load_fs, load_gs
+    .popsection
+
 /* ---- Failed checks of C# -------------------------------------------------------------------------------------------- */
     .globl abandon_handler, RhpFallbackFailFast, RhpStackProbe
 abandon_handler:

@@ -17,6 +17,7 @@ internal static unsafe class Report
         int passed = s_passed;
         int failed = s_failed;
         ulong mark = Domain.NextFrame;
+        Trap.Register();
         scenario();
         Reclaim(mark);
         Output.Text("scenario "u8);

@@ -108,6 +108,16 @@ internal static unsafe class Trap
     [RuntimeImport("*", "syscall32_entry_address")]
     internal static extern ulong Syscall32Entry();
 
+    /// <summary>Raises an exception with the stack pointer at an address.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "fault_with_stack")]
+    internal static extern void FaultWithStack(ulong address);
+
+    /// <summary>HYPERVISOR_iret with the stack pointer, and so its frame, at an address.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "iret_with")]
+    internal static extern void IretWithStack(ulong address);
+
     [RuntimeExport("trap_fatal")]
     private static void Fatal(ulong vector, ulong error, ulong rip, ulong rsp)
     {

@@ -30,6 +30,12 @@ internal unsafe struct VcpuRegion
     /// <summary>Upcalls that this vCPU took.</summary>
     internal int Upcalls;
 
+    /// <summary>State of <see cref="Dice"/>.</summary>
+    internal ulong Seed;
+
+    /// <summary>Address of this vCPU's pages for arguments of the fuzzer; the page behind them is not mapped.</summary>
+    internal ulong Scratch;
+
     /// <summary>The region of the vCPU that runs this.</summary>
     internal static VcpuRegion* Current => (VcpuRegion*)(StackPointer() & ~(Size - 1));
 

@@ -88,6 +88,18 @@ internal static unsafe class InstructionScenarios
         Return("single step"u8, UserNops(), code, Selector.FlatStack64, 0x100, Trap.Debug);
     }
 
+    /// <summary>Goes to user mode, which makes a system call at once.</summary>
+    internal static void EnterUser()
+    {
+        ulong* frame = stackalloc ulong[9];
+        frame[4] = UserSyscall();
+        frame[5] = Selector.FlatCode64;
+        frame[6] = 2;
+        frame[7] = KernelStack();
+        frame[8] = Selector.FlatStack64;
+        Trap.IretWithStack((ulong)frame);
+    }
+
     /// <summary>The vector that the last call ended in, if it is one of two that are right; otherwise the first.</summary>
     private static ulong OneOf(ulong vectors)
     {
