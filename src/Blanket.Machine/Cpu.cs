@@ -60,18 +60,15 @@ public static unsafe partial class Cpu
     [RuntimeImport("*", "random_read")]
     private static extern uint ReadRandom(ulong* value);
 
-    /// <summary>64 bits that nobody can guess: RDRAND where the CPU has it, else what the TSC shows of the machine's history.</summary>
-    public static ulong Random()
+    /// <summary>64 bits that nobody can guess, by RDRAND; false where the CPU has none, or nothing now.</summary>
+    public static bool TryRandom(out ulong value)
     {
         const uint HasRandom = 1U << 30;
-        ulong value = 0;
         Cpuid(1, 0, out _, out _, out uint features, out _);
-        if ((features & HasRandom) != 0 && ReadRandom(&value) != 0)
-        {
-            return value;
-        }
-
-        return ReadTsc() * 0x9e3779b97f4a7c15;
+        ulong random = 0;
+        bool isThere = (features & HasRandom) != 0 && ReadRandom(&random) != 0;
+        value = random;
+        return isThere;
     }
 
     [MethodImpl(MethodImplOptions.InternalCall)]

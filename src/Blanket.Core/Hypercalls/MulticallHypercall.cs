@@ -12,6 +12,13 @@ public static class MulticallHypercall
     {
         ulong list = arguments.A1;
         ulong count = (uint)arguments.A2;
+
+        // As in Xen, before the first call: a list that cannot be is not begun.
+        if (!AddressSpace.IsGuestRange(list, count * MulticallEntry.Size))
+        {
+            return -Errno.EFAULT;
+        }
+
         for (ulong i = 0; i < count; i++)
         {
             ulong address = unchecked(list + i * MulticallEntry.Size);

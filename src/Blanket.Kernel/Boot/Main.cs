@@ -114,7 +114,7 @@ internal static unsafe class Main
             VirtioDevices.Probe(pci, new DeviceRegisterMapper(), new DeviceInterrupts(), DeviceRegistry.Found);
         }
 
-        StoreService.Initialize(Cpu.Random(), Cpu.Random());
+        StoreService.Initialize(SecretKey.Create(), SecretKey.Create());
         BackendService.Initialize();
         ManagementService.Initialize();
     }

@@ -22,7 +22,7 @@ internal static class Bridges
         s_names = new BootBundleShortName[bundle.BridgeCount];
         for (int i = 0; i < s_switches.Length; i++)
         {
-            s_switches[i] = NetworkSwitch.Create(BackendService.Host, Cpu.Random());
+            s_switches[i] = NetworkSwitch.Create(BackendService.Host, SecretKey.Create());
             BootBundleBridge bridge = bundle.Bridge(i);
             if (s_switches[i] == null)
             {

@@ -53,6 +53,9 @@ internal sealed class Guest : DomainObserver
     /// <summary>What its teardown waits for at last.</summary>
     internal ulong GracePeriod;
 
+    /// <summary>How often its teardown found frames that are still referred to.</summary>
+    internal int FrameWaits;
+
     /// <summary>It is to be started again once its domain is gone.</summary>
     internal bool StartsAgain;
 

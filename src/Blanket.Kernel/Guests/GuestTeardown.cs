@@ -12,6 +12,9 @@ namespace Blanket.Kernel.Guests;
 /// <summary>Takes a domain apart, step by step, so that other guests run in between; at the end every frame is free and scrubbed.</summary>
 internal static class GuestTeardown
 {
+    // Looks at a domain's frames before it is told that some stay: 10 s of GuestManager.WakeLater.
+    private const int LongWait = 1000;
+
     /// <summary>Stops the domain for good.</summary>
     internal static void Begin(Guest guest)
     {
@@ -26,6 +29,7 @@ internal static class GuestTeardown
         }
 
         guest.Teardown = TeardownStep.Vcpus;
+        guest.FrameWaits = 0;
         guest.State = GuestState.Destroying;
         GuestManager.Wake();
     }
@@ -89,6 +93,7 @@ internal static class GuestTeardown
                 case TeardownStep.Frames:
                     if (!domain.OwnsNoFrames)
                     {
+                        TellHeldFrames(guest, domain);
                         GuestManager.WakeLater();
                         return false;
                     }
@@ -110,6 +115,19 @@ internal static class GuestTeardown
                     FreeRecords(guest, domain);
                     return true;
             }
+        }
+    }
+
+    /// <summary>
+    /// Says once that frames are held for longer than any request takes: by an abandoned handler, or by a device that does not answer. They
+    /// keep their owner, so nobody else gets them, and the guest stays in this state.
+    /// </summary>
+    private static void TellHeldFrames(Guest guest, Domain domain)
+    {
+        if (guest.FrameWaits < LongWait && ++guest.FrameWaits == LongWait)
+        {
+            Log.Line("domain "u8).Decimal(domain.Id).Text(" is gone but for frames that something still refers to: "u8).Decimal(domain.FrameCount)
+                .Text(", shared "u8).Decimal(domain.SharedFrameCount).Text("; they stay in quarantine"u8).End();
         }
     }
 

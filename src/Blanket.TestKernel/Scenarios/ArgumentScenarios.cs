@@ -52,7 +52,10 @@ internal static unsafe class ArgumentScenarios
         Page page = Page.Take();
         ulong address = page.Address;
         Report.Equal("mmu_update"u8, Hypercall.Invoke(HypercallNumber.MmuUpdate, address, 0x7fff_ffff, 0, DomainId.Self), -Errno.EFAULT);
-        Report.Equal("multicall"u8, Hypercall.Invoke(HypercallNumber.Multicall, address, 0xffff_ffff_ffff), -Errno.EFAULT);
+        page.Words[0] = HypercallNumber.XenVersion;
+        page.Words[1] = 0xdead;
+        Report.Equal("multicall"u8, Hypercall.Invoke(HypercallNumber.Multicall, address, 0xffff_ffff), -Errno.EFAULT);
+        Report.Equal("its first call was not made"u8, (long)page.Words[1], 0xdead);
         Report.Equal("grant copy"u8, Hypercall.Grant(GrantTableOp.Copy, (void*)Nowhere, 0x7fff_ffff), -Errno.EFAULT);
         Report.Equal("grants, a negative count"u8, Hypercall.Grant(GrantTableOp.MapGrantReference, (void*)address, 0x8000_0000), -Errno.EINVAL);
         Report.Equal("descriptors"u8, Hypercall.Invoke(HypercallNumber.SetGdt, address, 7169), -Errno.EINVAL);
