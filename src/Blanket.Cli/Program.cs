@@ -25,6 +25,7 @@ internal static class Program
             DoctorCommand.Create(report),
             DebugCommand.Create(report),
             BundleCommand.Create(report),
+            ImageCommand.Create(report),
             BenchCommand.Create(report),
             ListCommand.Create(report),
             StartCommand.Create(report),

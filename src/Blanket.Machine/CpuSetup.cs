@@ -139,7 +139,9 @@ public static unsafe class CpuSetup
         Cpu.WriteMsr(Msr.Lstar, (ulong)stub);
         Cpu.WriteMsr(Msr.Cstar, (ulong)compatibilityStub);
         Cpu.WriteMsr(Msr.SyscallMask, 0x47700 | 0x10000 | 0x20000);
-        Cpu.WriteMsr(Msr.SysenterCs, 0);
+        Cpu.WriteMsr(Msr.SysenterCs, Selectors.HypervisorCode);
+        Cpu.WriteMsr(Msr.SysenterEsp, (ulong)block);
+        Cpu.WriteMsr(Msr.SysenterEip, (ulong)Privileged.SysenterEntry());
         Cpu.WriteMsr(Msr.Efer, Cpu.ReadMsr(Msr.Efer) | 1);
     }
 

@@ -36,6 +36,10 @@ public static unsafe class Privileged
     internal static extern byte* Syscall32Entry();
 
     [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "sysenter_entry_address")]
+    internal static extern byte* SysenterEntry();
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "syscall_entry_address")]
     internal static extern byte* SyscallEntry();
 

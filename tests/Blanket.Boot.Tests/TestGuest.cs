@@ -6,6 +6,7 @@ using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Lab.DefaultGuest;
+using Blanket.Lab.Hosting;
 
 namespace Blanket.Boot.Tests;
 
@@ -24,7 +25,11 @@ internal sealed class TestGuest
 
     /// <summary>The small guest with the kernel that <c>./blanket run</c> takes.</summary>
     internal static async Task<TestGuest> CreateAsync() =>
-        new(await SmallGuest.PrepareAsync(static _ => { }, CancellationToken.None));
+        await CreateAsync(SmallGuest.DefaultKernelPackage);
+
+    /// <summary>The small guest with another of Debian's kernels.</summary>
+    internal static async Task<TestGuest> CreateAsync(string kernelPackage) =>
+        new(await SmallGuest.PrepareAsync(kernelPackage, static _ => { }, CancellationToken.None));
 
     /// <summary>Writes a configuration.</summary>
     /// <param name="directory">Of the test.</param>
@@ -37,15 +42,37 @@ internal sealed class TestGuest
 
     /// <summary>Writes a configuration of a guest whose first process is a script of this project.</summary>
     /// <returns>Its path.</returns>
-    internal string WriteWithInit(BootDirectory directory, string name, string script, params string[] settings)
+    internal string WriteWithInit(BootDirectory directory, string name, string script, params string[] settings) =>
+        WriteWithInit(directory, name, script, string.Empty, [], settings);
+
+    /// <summary>Writes a configuration of a guest whose first process is a script of this project, with more on its command line and programs for it.</summary>
+    /// <returns>Its path.</returns>
+    internal string WriteWithInit(
+        BootDirectory directory, string name, string script, string commandLine, IEnumerable<(string Name, byte[] Content)> programs, params string[] settings)
     {
         // The kernel unpacks one archive behind the other.
         CpioArchive archive = new();
         archive.AddFile("common.sh", Resource("common.sh"));
         archive.AddFile(script, Resource(script), executable: true);
+        foreach ((string program, byte[] content) in programs)
+        {
+            archive.AddFile(program, content, executable: true);
+        }
+
         string ramdisk = directory.PathOf(name + ".cpio");
         File.WriteAllBytes(ramdisk, [.. File.ReadAllBytes(Ramdisk), .. archive.ToArray()]);
-        return WriteConfiguration(directory, name, Kernel, [$"ramdisk = \"{ramdisk}\"", $"cmdline = \"console=hvc0 panic=-1 rdinit=/{script}\"", .. settings]);
+        return WriteConfiguration(
+            directory, name, Kernel, [$"ramdisk = \"{ramdisk}\"", $"cmdline = \"console=hvc0 panic=-1 rdinit=/{script} {commandLine}\"", .. settings]);
+    }
+
+    /// <summary>A 32-bit program of this project, assembled and linked.</summary>
+    internal static async Task<byte[]> AssembleCompatProgramAsync(BootDirectory directory)
+    {
+        string objectFile = directory.PathOf("compat.o");
+        string program = directory.PathOf("compat");
+        await Tool.RequireAsync("as", ["--32", "-o", objectFile, "-"], Resource("compat.S"));
+        await Tool.RequireAsync("ld.lld", ["-m", "elf_i386", "-static", "-o", program, objectFile]);
+        return await File.ReadAllBytesAsync(program);
     }
 
     /// <summary>Writes a configuration with a kernel and nothing else but the given lines.</summary>
@@ -69,7 +96,8 @@ internal sealed class TestGuest
     internal static string Disks(params string[] images) =>
         $"disk = [ {string.Join(", ", images.Select((image, index) => $"\"format=raw, vdev=xvd{(char)('a' + index)}, access=rw, target={image}\""))} ]";
 
-    private static byte[] Resource(string name)
+    /// <summary>A file that this assembly carries.</summary>
+    internal static byte[] Resource(string name)
     {
         using Stream stream = typeof(TestGuest).Assembly.GetManifestResourceStream(name)
             ?? throw new InvalidOperationException($"there is no resource {name}");

@@ -43,8 +43,9 @@ public static class GuestCallbacks
                 state.Syscall32MasksEvents = masks;
                 return 0;
             case Callback.TypeSysenter:
-                // SYSENTER does not enter guests, and they are told that the CPU has none.
-                return -Errno.ENOSYS;
+                state.SysenterCallback = address;
+                state.SysenterMasksEvents = masks;
+                return 0;
             default:
                 return -Errno.ENOSYS;
         }

@@ -44,7 +44,7 @@ public sealed class CpuidPolicy
         _vendor = VendorOf(_basic[0]);
         _family = FamilyOf(_basic[1].Eax);
         FeatureWords host = HostFeatures(source);
-        _words = GuestFeatures.Of(host, _basic[0].Eax >= XstateLeaf);
+        _words = GuestFeatures.Of(host, _vendor, _basic[0].Eax >= XstateLeaf);
         _xstate = new ExtendedState(source, _words);
         StoreFeatures();
         HideLeaves();

@@ -83,8 +83,9 @@ internal static class GuestFeatures
 
     /// <summary>The features of a guest on a CPU.</summary>
     /// <param name="host">What the CPU has.</param>
+    /// <param name="vendor">Who made the CPU.</param>
     /// <param name="hasXstateLeaf">Whether leaf 0xd exists.</param>
-    internal static FeatureWords Of(in FeatureWords host, bool hasXstateLeaf)
+    internal static FeatureWords Of(in FeatureWords host, CpuVendor vendor, bool hasXstateLeaf)
     {
         FeatureWords guest = default;
         for (int i = 0; i < FeatureWords.Count; i++)
@@ -105,8 +106,8 @@ internal static class GuestFeatures
         // Address masks of breakpoints would have to be switched with every vCPU.
         guest.Set(CpuFeature.DebugBreakpointExt, false);
 
-        // SYSENTER enters ring 0 without a place to find the stack in 64-bit mode: 32-bit programs use int 0x80.
-        guest.Set(CpuFeature.Sep, false);
+        // AMD's CPUs have SYSENTER outside of long mode only; a PV guest's 32-bit programs run in compatibility mode, which is part of that.
+        guest.Set(CpuFeature.Sep, host.Has(CpuFeature.Sep) && vendor == CpuVendor.Intel);
         if (!hasXstateLeaf)
         {
             guest.Set(CpuFeature.Xsave, false);

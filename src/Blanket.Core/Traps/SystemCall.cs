@@ -7,6 +7,7 @@ namespace Blanket.Core.Traps;
 public static class SystemCall
 {
     private const byte InvalidOpcode = 6;
+    private const byte GeneralProtection = 13;
     private const int InstructionLength = 2;
 
     /// <summary>No callback: #UD at the instruction, as on a CPU without SYSCALL. A stack that cannot take the frame: the guest crashes.</summary>
@@ -37,5 +38,19 @@ public static class SystemCall
 
         state.Registers.Rip = unchecked(state.Registers.Rip - InstructionLength);
         TrapDelivery.Inject(vcpu, InvalidOpcode);
+    }
+
+    /// <summary>SYSENTER: to the guest's callback for it; #GP where it has none. The frame knows neither RIP nor RSP, as SYSENTER does not.</summary>
+    public static void DeliverSysenter(Vcpu vcpu)
+    {
+        ref VcpuState state = ref vcpu.State;
+        if (state.InKernel == 0 && state.SysenterCallback != 0)
+        {
+            TrapDelivery.Enter(vcpu, state.SysenterCallback, state.SysenterMasksEvents != 0);
+        }
+        else
+        {
+            TrapDelivery.Inject(vcpu, GeneralProtection, 0);
+        }
     }
 }

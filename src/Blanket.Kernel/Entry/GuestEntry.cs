@@ -66,6 +66,10 @@ internal static unsafe class GuestEntry
     [RuntimeExport("guest_system_call32")]
     private static void SystemCall32(VcpuState* state) => SystemCall.Deliver32(VcpuState.OwnerOf<Vcpu>(state));
 
+    /// <summary>A SYSENTER.</summary>
+    [RuntimeExport("guest_sysenter")]
+    private static void Sysenter(VcpuState* state) => SystemCall.DeliverSysenter(VcpuState.OwnerOf<Vcpu>(state));
+
     /// <summary>An event is pending and unmasked: enter the guest at its callback.</summary>
     [RuntimeExport("deliver_event_upcall")]
     private static void EventUpcall(VcpuState* state) => TrapDelivery.DeliverEvent(VcpuState.OwnerOf<Vcpu>(state));

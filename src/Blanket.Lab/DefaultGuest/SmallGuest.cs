@@ -15,7 +15,9 @@ public sealed class SmallGuest
     /// <summary>Its name.</summary>
     public const string Name = "guest";
 
-    private const string KernelPackage = "linux-image-cloud-amd64";
+    /// <summary>The kernel's package unless another is asked for.</summary>
+    public const string DefaultKernelPackage = "linux-image-cloud-amd64";
+
     private const int MemoryMiB = 256;
     private const long DiskSize = 64L << 20;
 
@@ -33,9 +35,17 @@ public sealed class SmallGuest
 
     /// <summary>Makes what is not in the cache yet.</summary>
     /// <exception cref="HostException">A package cannot be had.</exception>
-    public static async Task<SmallGuest> PrepareAsync(Action<string> report, CancellationToken cancellation)
+    public static Task<SmallGuest> PrepareAsync(Action<string> report, CancellationToken cancellation) =>
+        PrepareAsync(DefaultKernelPackage, report, cancellation);
+
+    /// <summary>Makes what is not in the cache yet of a small guest with another kernel.</summary>
+    /// <param name="kernelPackage">A metapackage of Debian's kernels.</param>
+    /// <param name="report">Takes a line for each step.</param>
+    /// <param name="cancellation">Stops the work.</param>
+    /// <exception cref="HostException">A package cannot be had.</exception>
+    public static async Task<SmallGuest> PrepareAsync(string kernelPackage, Action<string> report, CancellationToken cancellation)
     {
-        string package = await new DebianPackages(report).UnpackAsync(KernelPackage, "linux-image-", cancellation).ConfigureAwait(false);
+        string package = await new DebianPackages(report).UnpackAsync(kernelPackage, "linux-image-", cancellation).ConfigureAwait(false);
         string kernel = Directory.EnumerateFiles(Path.Combine(package, "boot"), "vmlinuz-*").Single();
         string release = Path.GetFileName(kernel)["vmlinuz-".Length..];
         string directory = await CacheDirectory.OnceAsync(

@@ -61,15 +61,35 @@ public sealed class DebianPackages(Action<string> report)
         }
     }
 
+    /// <summary>The lines of a sources.list with this host's sources of a Debian suite, its updates and its security updates.</summary>
+    /// <param name="suite">Such as <c>bookworm</c>.</param>
+    /// <param name="cancellation">Stops the work.</param>
+    /// <exception cref="HostException">There is none.</exception>
+    public async Task<string> SourcesAsync(string suite, CancellationToken cancellation)
+    {
+        string sources = await FindSourcesAsync(suite, cancellation).ConfigureAwait(false);
+        if (sources.Length == 0)
+        {
+            await UpdateIndexAsync(cancellation).ConfigureAwait(false);
+            sources = await FindSourcesAsync(suite, cancellation).ConfigureAwait(false);
+        }
+
+        return sources.Length > 0 ? sources : throw new HostException($"no package source is Debian's {suite}; are Debian's sources configured in /etc/apt?");
+    }
+
+    private static async Task<string> FindSourcesAsync(string suite, CancellationToken cancellation)
+    {
+        string[] suites = [suite, suite + "-updates", suite + "-security"];
+        ToolResult result = await Tool.RunAsync(
+            "apt-get", ["indextargets", "--format", "$(ORIGIN) $(SITE) $(RELEASE) $(COMPONENT)", "Created-By: Packages"], cancellation: cancellation).ConfigureAwait(false);
+        return string.Concat(result.Text.Split('\n').Select(line => line.Split(' '))
+            .Where(words => words.Length == 4 && words[0] == "Debian" && suites.Contains(words[2]))
+            .Select(words => $"deb {words[1]} {words[2]} {words[3]}\n").Distinct());
+    }
+
     private async Task UpdateIndexAsync(CancellationToken cancellation)
     {
         report("updating the list of Debian packages");
-        List<string> command = ["apt-get", "-q", "update"];
-        if (Environment.UserName != "root")
-        {
-            command.Insert(0, "sudo");
-        }
-
-        await Tool.RequireAsync(command[0], command.Skip(1), cancellation: cancellation).ConfigureAwait(false);
+        await Tool.RequireAsRootAsync("apt-get", ["-q", "update"], cancellation).ConfigureAwait(false);
     }
 }

@@ -63,6 +63,13 @@ public static class Tool
             : throw new HostException($"{program} {string.Join(' ', arguments)} failed with status {result.ExitCode}: {LastLine(result.Error)}");
     }
 
+    /// <summary>Runs a program that must succeed as root: by sudo when this is another user.</summary>
+    /// <exception cref="HostException">The program does not exist, its exit status is not 0, or sudo refused.</exception>
+    public static Task<ToolResult> RequireAsRootAsync(string program, IEnumerable<string> arguments, CancellationToken cancellation) =>
+        Environment.UserName == "root"
+            ? RequireAsync(program, arguments, cancellation: cancellation)
+            : RequireAsync("sudo", [program, .. arguments], cancellation: cancellation);
+
     /// <summary>The path of a program in PATH, or null.</summary>
     public static string? Find(string program)
     {

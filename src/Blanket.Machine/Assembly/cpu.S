@@ -301,6 +301,9 @@ function syscall_stubs_address
 function syscall32_entry_address
     lea syscall32_entry(%rip), %rax
     ret
+function sysenter_entry_address
+    lea sysenter_entry(%rip), %rax
+    ret
 function syscall_entry_address
     lea syscall_entry(%rip), %rax
     ret

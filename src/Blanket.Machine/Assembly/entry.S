@@ -470,6 +470,14 @@ machine_halts:
 
 /* ---- SYSCALL: hypercalls from guest kernels, system calls from guest user mode --------------------------------- */
 
+    .macro store_registers          /* rsp: VcpuState.Registers; in their order there */
+    .set offset, 0
+    .irp register, r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi
+    mov %\register, offset(%rsp)
+    .set offset, offset + 8
+    .endr
+    .endm
+
 /*
  * SYSCALL from 32-bit code, which only AMD's CPUs allow (MSR CSTAR): as syscall_entry, but C# delivers it. rcx holds the
  * 32-bit instruction pointer behind the instruction.
@@ -484,21 +492,7 @@ syscall32_entry:
     mov CPU_SCRATCH(%rax), %rax
     mov %rcx, VCPU_RIP - VCPU_REGISTERS(%rsp)
     mov %r11, VCPU_RFLAGS - VCPU_REGISTERS(%rsp)
-    mov %r15, VCPU_R15 - VCPU_REGISTERS(%rsp)
-    mov %r14, VCPU_R14 - VCPU_REGISTERS(%rsp)
-    mov %r13, VCPU_R13 - VCPU_REGISTERS(%rsp)
-    mov %r12, VCPU_R12 - VCPU_REGISTERS(%rsp)
-    mov %rbp, VCPU_RBP - VCPU_REGISTERS(%rsp)
-    mov %rbx, VCPU_RBX - VCPU_REGISTERS(%rsp)
-    mov %r11, VCPU_R11 - VCPU_REGISTERS(%rsp)
-    mov %r10, VCPU_R10 - VCPU_REGISTERS(%rsp)
-    mov %r9, VCPU_R9 - VCPU_REGISTERS(%rsp)
-    mov %r8, VCPU_R8 - VCPU_REGISTERS(%rsp)
-    mov %rax, VCPU_RAX - VCPU_REGISTERS(%rsp)
-    mov %rcx, VCPU_RCX - VCPU_REGISTERS(%rsp)
-    mov %rdx, VCPU_RDX - VCPU_REGISTERS(%rsp)
-    mov %rsi, VCPU_RSI - VCPU_REGISTERS(%rsp)
-    mov %rdi, VCPU_RDI - VCPU_REGISTERS(%rsp)
+    store_registers
     movq $0, VCPU_ERROR_CODE - VCPU_REGISTERS(%rsp)
     movq $GUEST_CS32, VCPU_CS - VCPU_REGISTERS(%rsp)
     movq $GUEST_DS, VCPU_SS - VCPU_REGISTERS(%rsp)
@@ -511,6 +505,39 @@ syscall32_entry:
     call guest_system_call32        /* (VcpuState*) */
     jmp exit_to_guest
 
+/*
+ * SYSENTER, which only Intel's CPUs allow in long mode: rsp is CpuBlock (MSR IA32_SYSENTER_ESP); the guest's rip, rsp, cs and ss are
+ * gone, and its flags are still in force but for IF. Its user mode and its kernel know among themselves where to go on.
+ */
+    .globl sysenter_entry
+    .balign 16
+sysenter_entry:
+    mov %rax, CPU_SCRATCH(%rsp)
+    pushfq
+    push $2
+    popfq                           /* no trap after each instruction (TF), no nested task (NT), no access to guest memory (AC) */
+    pop %rax
+    or $FLAG_IF, %rax
+    mov CPU_CURRENT_VCPU(%rsp), %rsp
+    add $VCPU_REGISTERS, %rsp
+    mov %rax, VCPU_RFLAGS - VCPU_REGISTERS(%rsp)
+    mov VCPU_CPU - VCPU_REGISTERS(%rsp), %rax
+    mov CPU_SCRATCH(%rax), %rax
+    store_registers
+    movq $0, VCPU_ERROR_CODE - VCPU_REGISTERS(%rsp)
+    movq $0, VCPU_RIP - VCPU_REGISTERS(%rsp)
+    movq $NULL_CS_RING3, VCPU_CS - VCPU_REGISTERS(%rsp)
+    movq $0, VCPU_RSP - VCPU_REGISTERS(%rsp)
+    movq $GUEST_DS, VCPU_SS - VCPU_REGISTERS(%rsp)
+    lea -VCPU_REGISTERS(%rsp), %rdi
+    mov VCPU_CPU(%rdi), %rbx
+    mov %rbx, %rsp
+    xor %ebp, %ebp
+    save_vector_registers %rdi
+    mov %rsp, CPU_ABANDON_STACK(%rbx)
+    call guest_sysenter             /* (VcpuState*) */
+    jmp exit_to_guest
+
 /* Room for the stubs of 128 CPUs, 64 bytes each: 64-bit at 0, 32-bit at 32. */
     .balign 64
     .globl syscall_stubs
@@ -518,7 +545,7 @@ syscall_stubs:
     .skip 128 * 64, 0xcc
 
 /*
- * Written for every CPU by C# (SyscallStub.cs), which fills in the addresses:
+ * Written for every CPU by C# (CpuSetup.cs), which fills in the addresses:
  *     mov %rax, SCRATCH ; mov %rsp, %rax ; movabs $CPU_BLOCK, %rsp ; jmp syscall_entry
  */
     .globl syscall_entry
@@ -537,21 +564,7 @@ syscall_entry:                      /* rsp CpuBlock, rax guest rsp, CPU_SCRATCH 
     je hypercall_iret
 
 syscall_to_csharp:
-    mov %r15, VCPU_R15 - BASE(%rsp)
-    mov %r14, VCPU_R14 - BASE(%rsp)
-    mov %r13, VCPU_R13 - BASE(%rsp)
-    mov %r12, VCPU_R12 - BASE(%rsp)
-    mov %rbp, VCPU_RBP - BASE(%rsp)
-    mov %rbx, VCPU_RBX - BASE(%rsp)
-    mov %r11, VCPU_R11 - BASE(%rsp)
-    mov %r10, VCPU_R10 - BASE(%rsp)
-    mov %r9, VCPU_R9 - BASE(%rsp)
-    mov %r8, VCPU_R8 - BASE(%rsp)
-    mov %rax, VCPU_RAX - BASE(%rsp)
-    mov %rcx, VCPU_RCX - BASE(%rsp)
-    mov %rdx, VCPU_RDX - BASE(%rsp)
-    mov %rsi, VCPU_RSI - BASE(%rsp)
-    mov %rdi, VCPU_RDI - BASE(%rsp)
+    store_registers
     movl $0, VCPU_ERROR_CODE - BASE(%rsp)
     movl $SYSCALL_ENTRY, VCPU_ENTRY_VECTOR - BASE(%rsp)
     movq $GUEST_CS64, VCPU_CS - BASE(%rsp)

@@ -182,7 +182,8 @@ public class SmallHypercallTests
         Assert.Equal(-Errno.EINVAL, Register(Callback.TypeSyscall, 0, NotCanonical));
         Assert.Equal(0, Register(Callback.TypeSyscall32, Callback.MaskEvents, 0x5000));
         Assert.Equal((0x5000UL, 1), (State.Syscall32Callback, State.Syscall32MasksEvents));
-        Assert.Equal(-Errno.ENOSYS, Register(Callback.TypeSysenter, 0, 0x5000));
+        Assert.Equal(0, Register(Callback.TypeSysenter, Callback.MaskEvents, 0x5800));
+        Assert.Equal((0x5800UL, 1), (State.SysenterCallback, State.SysenterMasksEvents));
         Assert.Equal(-Errno.ENOSYS, Register(6, 0, 0x5000));
         Assert.Equal(0, _guest.Call(CallbackOpHypercall.Handle, 1, Argument + 64));
         Assert.Equal(-Errno.ENOSYS, _guest.Call(CallbackOpHypercall.Handle, 2, Argument));

@@ -41,7 +41,6 @@ public class CpuidPolicyTests
     {
         CpuidLeaf leaf1 = Query(1);
         Assert.Equal(0U, leaf1.Edx & (1U << 1 | 1U << 3 | 1U << 12 | 1U << 13 | 1U << 17 | 1U << 21));
-        Assert.Equal(0U, leaf1.Edx & 1U << 11);
         Assert.Equal(0U, leaf1.Ecx & (1U << 3 | 1U << 5 | 1U << 17 | 1U << 21 | 1U << 24));
         Assert.NotEqual(0U, leaf1.Ecx & 1U << 31);
         Assert.Equal(0U, leaf1.Ebx >> 24);
@@ -56,6 +55,14 @@ public class CpuidPolicyTests
         Assert.Equal(default, Query(0xa));
         Assert.Equal(default, Query(0xb));
         Assert.Equal(default, Query(0x16));
+    }
+
+    [Fact]
+    public void SysenterIsOfferedWhereLongModeHasIt()
+    {
+        Assert.NotEqual(0U, Query(1).Edx & 1U << 11);
+        CpuidPolicy.Use(new CpuidPolicy(SimulatedCpu.Amd()));
+        Assert.Equal(0U, Query(1).Edx & 1U << 11);
     }
 
     [Fact]
