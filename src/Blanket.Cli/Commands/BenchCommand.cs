@@ -44,7 +44,7 @@ internal static class BenchCommand
 
     private static readonly string[] Beds = ["native", "xen", "blanket"];
 
-    private static IEnumerable<string> ProfiledRows => BenchRow.All.Where(row => !row.IsDisk).Select(row => row.Name);
+    private static IEnumerable<string> ProfiledRows => BenchRow.All.Where(row => !row.IsDevice).Select(row => row.Name);
 
     private static async Task<int> RunAsync(BenchChoice choice, Report report, CancellationToken cancellation)
     {

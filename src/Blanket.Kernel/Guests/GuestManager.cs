@@ -329,7 +329,7 @@ internal static class GuestManager
         {
             Log.Line("event guest-start name="u8).Text(guest.Name).Text(" domid="u8).Decimal(guest.Domain!.Id)
                 .Text(" at_us="u8).Decimal(SystemTime.Now / 1000)
-                .Text(" layer_kib="u8).Decimal(Memory.LayerFrames(CountGuestFrames()) * (Cpu.PageSize / 1024)).End();
+                .Text(" layer_kib="u8).Decimal(Memory.LayerFrames(CountGuestFrames()) * (Blanket.Machine.Cpu.PageSize / 1024)).End();
         }
         else
         {
