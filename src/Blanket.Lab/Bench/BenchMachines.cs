@@ -46,7 +46,8 @@ public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, boo
         Module = guest.Ramdisk,
         CommandLine = CommandLine("ttyS0"),
         MemoryMiB = BenchGuest.MemoryMiB,
-    }, Console: null) { LayerMemoryKiB = 0 };
+    }, Console: null)
+    { LayerMemoryKiB = 0 };
 
     /// <summary>The guest on Blanket.</summary>
     /// <param name="image">Path of blanket.elf.</param>
