@@ -313,7 +313,7 @@ internal static class GuestManager
         ulong frames = 0;
         foreach (Guest? guest in s_guests!)
         {
-            frames += guest!.Domain?.FrameCount ?? 0;
+            frames += guest?.Domain?.FrameCount ?? 0;
         }
 
         return frames;
