@@ -35,13 +35,8 @@ internal struct VifFeatures
     };
 
     /// <summary>Whether the frontend finds the checksum's place by itself, as it has to: it is told only that there is none.</summary>
-    internal readonly bool CanChecksum(Packet packet)
-    {
-        ref readonly PacketHeaders headers = ref packet.Headers;
-        return headers.Transport != 0 && headers.Transport == packet.Offload.ChecksumStart
-            && headers.ChecksumOffset == packet.Offload.ChecksumOffset
-            && (headers.IsIpv4 ? ChecksumIpv4 : ChecksumIpv6);
-    }
+    internal readonly bool CanChecksum(Packet packet) =>
+        NetifOffload.CanSay(in packet.Offload, in packet.Headers) && (packet.Headers.IsIpv4 ? ChecksumIpv4 : ChecksumIpv6);
 
     /// <summary>Whether large packets of a kind can be received.</summary>
     internal readonly bool CanSegment(SegmentationType type) => type switch

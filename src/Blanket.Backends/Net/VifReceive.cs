@@ -305,12 +305,7 @@ internal sealed class VifReceive : RingWorker
         // The slot's own page stays unused; the answer is in the place of the request, as frontends demand.
         NetifReceiveRequest request = default;
         _ring.TakeRequest(MemoryMarshal.AsBytes(new Span<NetifReceiveRequest>(ref request)));
-        NetifExtraInfo info = new()
-        {
-            Type = Netif.ExtraGso,
-            GsoSize = offload.SegmentSize,
-            GsoType = offload.Segmentation == SegmentationType.TcpIpv4 ? Netif.GsoTcpIpv4 : Netif.GsoTcpIpv6,
-        };
+        NetifExtraInfo info = NetifOffload.LargeInfo(in offload);
         _ring.PutResponse(MemoryMarshal.AsBytes(new Span<NetifExtraInfo>(ref info)));
     }
 }

@@ -1,5 +1,4 @@
 using System;
-using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Threading;
 using Blanket.Abi.Xen.Io;
@@ -378,57 +377,9 @@ internal sealed class VifTransmit : RingWorker
     private static bool TrySetOffload(Packet packet, in TransmitPacket taken)
     {
         NetifTransmitFlags flags = taken.Requests[0].Flags;
-        ref readonly PacketHeaders headers = ref packet.Headers;
-        packet.Offload.ChecksumIsValid = (flags & NetifTransmitFlags.DataValidated) != 0;
-        bool isLarge = taken.Large.Type == Netif.ExtraGso;
-        if (!isLarge && (flags & NetifTransmitFlags.ChecksumBlank) == 0)
-        {
-            return true;
-        }
-
-        if (headers.Transport == 0)
-        {
-            return false;
-        }
-
-        packet.Offload.NeedsChecksum = true;
-        packet.Offload.ChecksumStart = (ushort)headers.Transport;
-        packet.Offload.ChecksumOffset = (ushort)headers.ChecksumOffset;
-        return !isLarge || TrySetLarge(packet, in taken.Large, (flags & NetifTransmitFlags.ChecksumBlank) == 0);
-    }
-
-    private static bool TrySetLarge(Packet packet, in NetifExtraInfo info, bool needsPseudoHeader)
-    {
-        ref readonly PacketHeaders headers = ref packet.Headers;
-        SegmentationType type = info.GsoType switch
-        {
-            Netif.GsoTcpIpv4 when headers.IsIpv4 => SegmentationType.TcpIpv4,
-            Netif.GsoTcpIpv6 when headers.IsIpv6 => SegmentationType.TcpIpv6,
-            _ => SegmentationType.None,
-        };
-        if (type == SegmentationType.None || headers.Protocol != PacketHeaders.Tcp || info.GsoSize == 0)
-        {
-            return false;
-        }
-
-        Span<byte> tcp = packet.Header.Slice(headers.Transport);
-        if (needsPseudoHeader)
-        {
-            ushort sum = headers.PseudoHeaderSum(packet.Header, packet.Length - (uint)headers.Transport);
-            BinaryPrimitives.WriteUInt16BigEndian(tcp.Slice(16), sum);
-        }
-
-        if (packet.Length - (uint)headers.Payload <= info.GsoSize)
-        {
-            // One segment as it is.
-            return true;
-        }
-
-        packet.Offload.Segmentation = type;
-        packet.Offload.SegmentSize = info.GsoSize;
-        packet.Offload.HeaderLength = (ushort)headers.Payload;
-        packet.Offload.HasEcn = (tcp[13] & 0x80) != 0;
-        return true;
+        return NetifOffload.TryFromWire(
+            (flags & NetifTransmitFlags.ChecksumBlank) != 0, (flags & NetifTransmitFlags.DataValidated) != 0, in taken.Large, packet.Header,
+            in packet.Headers, packet.Length, out packet.Offload);
     }
 
     /// <summary>Lets go of what was pinned of a packet and answers all its slots with one status.</summary>

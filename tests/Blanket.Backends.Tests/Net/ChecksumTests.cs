@@ -1,5 +1,6 @@
 using System;
 using System.Linq;
+using Blanket.Drivers;
 using FsCheck.Xunit;
 
 namespace Blanket.Backends.Tests;

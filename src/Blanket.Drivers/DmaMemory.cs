@@ -1,7 +1,7 @@
 using System;
 using Blanket.Machine;
 
-namespace Blanket.Drivers.Virtio;
+namespace Blanket.Drivers;
 
 /// <summary>Memory in a row that a device and its driver share. The owner keeps it until the device is reset.</summary>
 internal sealed class DmaMemory

@@ -1,16 +1,16 @@
 using System;
 using System.Buffers.Binary;
 
-namespace Blanket.Backends;
+namespace Blanket.Drivers;
 
 /// <summary>The Internet checksum (RFC 1071) over bytes that come in pieces of any length.</summary>
-internal struct InternetChecksum
+public struct InternetChecksum
 {
     private ulong _sum;
     private bool _isOdd;
 
     /// <summary>Adds the bytes that come next.</summary>
-    internal void Add(ReadOnlySpan<byte> bytes)
+    public void Add(ReadOnlySpan<byte> bytes)
     {
         if (_isOdd && !bytes.IsEmpty)
         {
@@ -40,10 +40,10 @@ internal struct InternetChecksum
     }
 
     /// <summary>Adds a 16-bit word between pieces of even length.</summary>
-    internal void AddWord(uint word) => _sum += word;
+    public void AddWord(uint word) => _sum += word;
 
     /// <summary>The sum in 16 bits with end-around carry, not complemented: what a pseudo-header leaves in a checksum field.</summary>
-    internal readonly ushort Fold()
+    public readonly ushort Fold()
     {
         ulong sum = _sum;
         while (sum > 0xffff)
@@ -55,5 +55,5 @@ internal struct InternetChecksum
     }
 
     /// <summary>The checksum: the complement of the sum.</summary>
-    internal readonly ushort Complement() => (ushort)~Fold();
+    public readonly ushort Complement() => (ushort)~Fold();
 }

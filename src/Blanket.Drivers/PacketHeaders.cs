@@ -1,19 +1,19 @@
 using System;
 using System.Buffers.Binary;
 
-namespace Blanket.Backends;
+namespace Blanket.Drivers;
 
 /// <summary>Where the headers of a packet are, as far as the private copy of its beginning shows them.</summary>
-internal struct PacketHeaders
+public struct PacketHeaders
 {
     /// <summary>Bytes of an Ethernet header.</summary>
-    internal const int EthernetSize = 14;
+    public const int EthernetSize = 14;
 
     /// <summary>IPPROTO_TCP.</summary>
-    internal const byte Tcp = 6;
+    public const byte Tcp = 6;
 
     /// <summary>IPPROTO_UDP.</summary>
-    internal const byte Udp = 17;
+    public const byte Udp = 17;
 
     private const int EtherTypeIpv4 = 0x0800;
     private const int EtherTypeIpv6 = 0x86dd;
@@ -25,29 +25,29 @@ internal struct PacketHeaders
     private const int UdpSize = 8;
 
     /// <summary>Offset of the IP header.</summary>
-    internal int Network;
+    public int Network;
 
     /// <summary>Offset of the TCP or UDP header; 0 when there is none or it is not in the copy as a whole.</summary>
-    internal int Transport;
+    public int Transport;
 
     /// <summary>Offset of the payload behind the TCP or UDP header.</summary>
-    internal int Payload;
+    public int Payload;
 
     /// <summary><see cref="Tcp"/> or <see cref="Udp"/> where <see cref="Transport"/> is not 0.</summary>
-    internal byte Protocol;
+    public byte Protocol;
 
-    internal bool IsIpv4;
-    internal bool IsIpv6;
+    public bool IsIpv4;
+    public bool IsIpv6;
 
     /// <summary>Equal for all packets of a connection.</summary>
-    internal uint FlowHash;
+    public uint FlowHash;
 
     /// <summary>Offset of the checksum field in the TCP or UDP header.</summary>
-    internal readonly int ChecksumOffset => Protocol == Tcp ? 16 : 6;
+    public readonly int ChecksumOffset => Protocol == Tcp ? 16 : 6;
 
     /// <summary>Reads the headers.</summary>
     /// <param name="header">The beginning of the packet, a private copy; at least an Ethernet header.</param>
-    internal static PacketHeaders Parse(ReadOnlySpan<byte> header)
+    public static PacketHeaders Parse(ReadOnlySpan<byte> header)
     {
         PacketHeaders result = default;
         int offset = 12;
@@ -75,7 +75,7 @@ internal struct PacketHeaders
     /// <summary>Sum of the pseudo-header of a TCP or UDP checksum (RFC 9293, 3.1; RFC 8200, 8.1), not complemented.</summary>
     /// <param name="header">The headers.</param>
     /// <param name="length">Bytes from the transport header on.</param>
-    internal readonly ushort PseudoHeaderSum(ReadOnlySpan<byte> header, uint length)
+    public readonly ushort PseudoHeaderSum(ReadOnlySpan<byte> header, uint length)
     {
         InternetChecksum sum = default;
         sum.Add(IsIpv4 ? header.Slice(Network + 12, 8) : header.Slice(Network + 8, 32));

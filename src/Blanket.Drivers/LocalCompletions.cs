@@ -1,4 +1,4 @@
-namespace Blanket.Drivers.Virtio;
+namespace Blanket.Drivers;
 
 /// <summary>
 /// Requests that end without the device: refused ones, and those in flight at a reset. First in, first out, of fixed
