@@ -121,6 +121,9 @@ public abstract class BlockDevice
     public abstract ReadOnlySpan<byte> Serial { get; }
 
     /// <summary>Puts a request into a queue; the device sees it at the next <see cref="Kick"/>.</summary>
+    /// <param name="queue">Request queue.</param>
+    /// <param name="request">What to do.</param>
+    /// <param name="segments">Memory of a Read or Write: addresses and lengths are multiples of 512, since not every transport can say others.</param>
     /// <returns>False when the queue has no room now: try again after <see cref="BlockClient.RoomAvailable"/>.</returns>
     public abstract bool TrySubmit(int queue, in BlockRequest request, ReadOnlySpan<DmaSegment> segments);
 
