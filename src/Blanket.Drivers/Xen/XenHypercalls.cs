@@ -28,7 +28,7 @@ public abstract class XenHypercalls
         CallVcpu(command, vcpu, MemoryMarshal.AsBytes(MemoryMarshal.CreateSpan(ref argument, 1)));
 
     /// <summary>HYPERVISOR_event_channel_op.</summary>
-    internal long EventChannel<T>(int command, ref T argument) where T : unmanaged =>
+    public long EventChannel<T>(int command, ref T argument) where T : unmanaged =>
         Call(HypercallNumber.EventChannelOp, (uint)command, ref argument);
 
     /// <summary>Puts a frame of Xen's into L1's memory, in place of the one that was there.</summary>
@@ -36,14 +36,14 @@ public abstract class XenHypercalls
     /// <param name="index">Which frame of the space.</param>
     /// <param name="frame">Frame number of L1's where it appears.</param>
     /// <returns>0 or a negative errno.</returns>
-    internal long MapFrame(uint space, ulong index, ulong frame)
+    public long MapFrame(uint space, ulong index, ulong frame)
     {
         MemoryAddToPhysmap argument = new() { DomainId = DomainId.Self, Space = space, Index = index, Frame = frame };
         return Call(HypercallNumber.MemoryOp, MemoryCommand.AddToPhysmap, ref argument);
     }
 
     /// <summary>Reads an HVM parameter of L1's domain; false when Xen does not give it.</summary>
-    internal bool TryGetParameter(uint index, out ulong value)
+    public bool TryGetParameter(uint index, out ulong value)
     {
         HvmParameterArgument argument = new() { Domain = DomainId.Self, Index = index };
         bool found = Call(HypercallNumber.HvmOp, HvmOp.GetParameter, ref argument) == 0;

@@ -47,7 +47,7 @@ public sealed class XenbusStore : InterruptHandler
     private uint _lastRequest;
     private int _used;
     private int _news;
-    private ulong _ring;
+    private DeviceRegisters _ring;
     private uint _port;
     private bool _isBroken = true;
 
@@ -65,10 +65,10 @@ public sealed class XenbusStore : InterruptHandler
     /// <summary>
     /// Connects, at boot or after a restore: requests that were under way end with Again, watches are set again, and fire.
     /// </summary>
-    /// <param name="ring">Physical address of the ring's page.</param>
+    /// <param name="ring">The ring's page.</param>
     /// <param name="port">Its event channel.</param>
     /// <returns>False when the port cannot be one.</returns>
-    public bool Connect(ulong ring, uint port)
+    public bool Connect(DeviceRegisters ring, uint port)
     {
         _lock.Acquire();
         _ring = ring;
@@ -280,8 +280,8 @@ public sealed class XenbusStore : InterruptHandler
         _lock.Acquire();
         if (!_isBroken && OutputLength != 0)
         {
-            uint producer = PhysicalMemory.Read<uint>(_ring + XenStoreWire.RequestProducer);
-            uint used = unchecked(producer - PhysicalMemory.Read<uint>(_ring + XenStoreWire.RequestConsumer));
+            uint producer = _ring.Read32(XenStoreWire.RequestProducer);
+            uint used = unchecked(producer - _ring.Read32(XenStoreWire.RequestConsumer));
             isDamaged = used > XenStoreWire.RingSize;
             if (!isDamaged)
             {
@@ -307,12 +307,12 @@ public sealed class XenbusStore : InterruptHandler
         for (int i = 0; i < count; i++)
         {
             uint place = unchecked(producer + (uint)i) % XenStoreWire.RingSize;
-            PhysicalMemory.Write(_ring + XenStoreWire.RequestRing + place, _output[_outputStart % OutputSize]);
+            _ring.Write8(XenStoreWire.RequestRing + place, _output[_outputStart % OutputSize]);
             _outputStart = unchecked(_outputStart + 1);
         }
 
         Interlocked.MemoryBarrier();
-        PhysicalMemory.Write(_ring + XenStoreWire.RequestProducer, unchecked(producer + (uint)count));
+        _ring.Write32(XenStoreWire.RequestProducer, unchecked(producer + (uint)count));
         return count != 0;
     }
 
@@ -327,8 +327,8 @@ public sealed class XenbusStore : InterruptHandler
                 return true;
             }
 
-            uint consumer = PhysicalMemory.Read<uint>(_ring + XenStoreWire.ResponseConsumer);
-            uint available = unchecked(PhysicalMemory.Read<uint>(_ring + XenStoreWire.ResponseProducer) - consumer);
+            uint consumer = _ring.Read32(XenStoreWire.ResponseConsumer);
+            uint available = unchecked(_ring.Read32(XenStoreWire.ResponseProducer) - consumer);
             if (available > XenStoreWire.RingSize)
             {
                 Break("its response index is out of range"u8);
@@ -356,11 +356,11 @@ public sealed class XenbusStore : InterruptHandler
         for (int i = 0; i < count; i++)
         {
             uint place = unchecked(consumer + (uint)i) % XenStoreWire.RingSize;
-            _message[_received++] = PhysicalMemory.Read<byte>(_ring + XenStoreWire.ResponseRing + place);
+            _message[_received++] = _ring.Read8(XenStoreWire.ResponseRing + place);
         }
 
         Interlocked.MemoryBarrier();
-        PhysicalMemory.Write(_ring + XenStoreWire.ResponseConsumer, unchecked(consumer + (uint)count));
+        _ring.Write32(XenStoreWire.ResponseConsumer, unchecked(consumer + (uint)count));
         _events.Notify(_port);
     }
 

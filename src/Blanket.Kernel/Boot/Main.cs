@@ -13,6 +13,7 @@ using Blanket.Kernel.Management;
 using Blanket.Kernel.Platform;
 using Blanket.Kernel.Platform.Acpi;
 using Blanket.Kernel.Platform.Time;
+using Blanket.Kernel.Platform.Xen;
 using Blanket.Kernel.Services;
 using Blanket.Machine;
 
@@ -51,6 +52,7 @@ internal static unsafe class Main
             Panic.Stop("not enough memory"u8);
         }
 
+        XenPlatform.CreateConsole();
         StartPlatform(bootTsc);
         StartCore();
         StartDevices();
@@ -79,6 +81,7 @@ internal static unsafe class Main
 
         Processors.Enumerate(in AcpiInformation.Madt, CpuFeatures.CurrentApicId);
         IoApics.Initialize(in AcpiInformation.Madt);
+        XenPlatform.InitializeSharedFrames();
         if (!TimeSetup.TryInitialize(bootTsc) || !TimerDevice.TryInitialize())
         {
             Panic.Stop("no clock to measure time with"u8);
@@ -108,10 +111,12 @@ internal static unsafe class Main
     private static void StartDevices()
     {
         DeviceRegistry.Initialize();
+        DeviceInterrupts interrupts = new();
+        XenPlatform.CreateTransport(interrupts);
         PciConfiguration? pci = PciHost.CreateConfiguration();
         if (pci != null)
         {
-            VirtioDevices.Probe(pci, new DeviceRegisterMapper(), new DeviceInterrupts(), DeviceRegistry.Found);
+            VirtioDevices.Probe(pci, new DeviceRegisterMapper(), interrupts, DeviceRegistry.Found);
         }
 
         StoreService.Initialize(SecretKey.Create(), SecretKey.Create());

@@ -4,6 +4,7 @@ using Blanket.Backends;
 using Blanket.Core.Bundles;
 using Blanket.Core.Domains;
 using Blanket.Drivers;
+using Blanket.Kernel.Platform.Xen;
 using Blanket.Kernel.Services;
 using Blanket.Machine;
 
@@ -76,7 +77,9 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
         Span<byte> name = stackalloc byte[8 + BootBundleName.Size];
         "console."u8.CopyTo(name);
         guest.Name.CopyTo(name.Slice(8));
-        ConsolePort? outside = DeviceRegistry.Found.FindConsole(name.Slice(0, 8 + guest.Name.Length));
+        ConsolePort? outside = XenPlatform.Console != null
+            ? XenPlatform.Console.FindPort(guest.Record.ConsolePort)
+            : DeviceRegistry.Found.FindConsole(name.Slice(0, 8 + guest.Name.Length));
         int error = PrimaryConsole.Create(BackendService.Bus, this, domain, outside, frame, port, out PrimaryConsole? console);
         return Add(console, error, "console"u8);
     }
@@ -88,10 +91,11 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
             BootBundleDisk disk = bundle.Disk((int)(guest.Record.FirstDisk + i));
             ReadOnlySpan<byte> serial = disk.Serial;
             int end = serial.IndexOf((byte)0);
-            BlockDevice? device = DeviceRegistry.Found.FindDisk(end < 0 ? serial : serial.Slice(0, end));
+            serial = end < 0 ? serial : serial.Slice(0, end);
+            BlockDevice? device = FindDisk(guest.Record.FirstDisk + i, serial);
             if (device == null)
             {
-                Log.Line("guest "u8).Quoted(guest.Name).Text(": L0 has no disk with serial "u8).Quoted(end < 0 ? serial : serial.Slice(0, end)).End();
+                Log.Line("guest "u8).Quoted(guest.Name).Text(": L0 has no disk with serial "u8).Quoted(serial).End();
                 return false;
             }
 
@@ -110,6 +114,12 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
 
         return true;
     }
+
+    /// <summary>Xen's disks have no serials: they come in the order of the bundle's (docs/platform.md, "Xen as L0").</summary>
+    private static BlockDevice? FindDisk(uint index, ReadOnlySpan<byte> serial) =>
+        !XenPlatform.IsPresent ? DeviceRegistry.Found.FindDisk(serial)
+        : index < (uint)DeviceRegistry.Found.DiskCount ? DeviceRegistry.Found.Disk((int)index)
+        : null;
 
     private bool CreateVifs(in BundleReader bundle, Domain domain)
     {

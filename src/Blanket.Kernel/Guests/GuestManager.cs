@@ -9,6 +9,7 @@ using Blanket.Core.Time;
 using Blanket.Kernel.Entry;
 using Blanket.Kernel.Management;
 using Blanket.Kernel.Platform;
+using Blanket.Kernel.Platform.Xen;
 using Blanket.Machine;
 
 namespace Blanket.Kernel.Guests;
@@ -62,6 +63,7 @@ internal static class GuestManager
             BootBundleGuest record = bundle.Guest(i);
             s_guests[i] = new Guest();
             s_guests[i]!.Configure(in record, s_bootBundle, isTransient: false);
+            XenPlatform.CreateConsolePort(record.ConsolePort);
         }
 
         return true;

@@ -22,7 +22,12 @@ public static class DeviceMapping
     /// <param name="length">Bytes, at most <see cref="MaximumLength"/>.</param>
     /// <returns>A window on the range; of length 0 when it cannot be mapped: too long, not a physical address, memory of the
     /// machine instead of a device's, or out of memory for page tables.</returns>
-    public static DeviceRegisters Map(ulong physical, ulong length)
+    public static DeviceRegisters Map(ulong physical, ulong length) => Map(physical, length, PageFlags.Device);
+
+    /// <summary>Maps memory that L0 shares with L1 outside of L1's own memory: the same, but cached.</summary>
+    public static DeviceRegisters MapShared(ulong physical, ulong length) => Map(physical, length, PageFlags.Data);
+
+    private static DeviceRegisters Map(ulong physical, ulong length, ulong flags)
     {
         if (length == 0 || length > MaximumLength || physical >= PhysicalRange.AddressLimit - length)
         {
@@ -37,7 +42,7 @@ public static class DeviceMapping
 
         ulong offset = s_next;
         bool mapped = pages.Length <= WindowSize - offset
-            && PageTables.TryMap(HypervisorRoot.Frame, AddressSpace.DeviceBase + offset, pages, 1, PageFlags.Device);
+            && PageTables.TryMap(HypervisorRoot.Frame, AddressSpace.DeviceBase + offset, pages, 1, flags);
         if (!mapped)
         {
             return default;

@@ -1,5 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
+using Blanket.Abi.Xen;
 using Blanket.Kernel.Platform.Acpi;
+using Blanket.Kernel.Platform.Xen;
 using Blanket.Machine;
 
 namespace Blanket.Kernel.Platform;
@@ -67,6 +69,7 @@ public static class PowerControl
     /// <summary>Does what PowerOff does first; returns when L0 did not react.</summary>
     internal static void TryPowerOff()
     {
+        XenPlatform.Shutdown(ShutdownReason.PowerOff);
         if (AcpiInformation.HasPowerOff && s_reducedControl.Length != 0)
         {
             s_reducedControl.Write8(
@@ -111,6 +114,7 @@ public static class PowerControl
     /// <summary>Does what Reset does, short of a triple fault; returns when L0 did not react.</summary>
     internal static void TryReset()
     {
+        XenPlatform.Shutdown(ShutdownReason.Reboot);
         if (s_reset.Length != 0)
         {
             s_reset.Write8(0, AcpiInformation.Fadt.ResetValue);
@@ -137,6 +141,7 @@ public static class PowerControl
     public static void Halt()
     {
         LocalApic.StopOthers();
+        XenPlatform.Shutdown(ShutdownReason.Crash);
         while (true)
         {
             Cpu.Stop();

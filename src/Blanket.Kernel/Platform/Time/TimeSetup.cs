@@ -1,5 +1,6 @@
 using System;
 using Blanket.Kernel.Platform.Acpi;
+using Blanket.Kernel.Platform.Xen;
 using Blanket.Machine;
 
 namespace Blanket.Kernel.Platform.Time;
@@ -20,6 +21,14 @@ internal static class TimeSetup
             SystemTime.Initialize(kilohertz, bootTsc);
             SystemTime.WallClockBase = wallClock - SystemTime.Now;
             LogFrequency("KVM's clock"u8, kilohertz);
+            return true;
+        }
+
+        if (XenPlatform.TryReadClock(out kilohertz, out wallClock))
+        {
+            SystemTime.Initialize(kilohertz, bootTsc);
+            SystemTime.WallClockBase = wallClock - SystemTime.Now;
+            LogFrequency("Xen's clock"u8, kilohertz);
             return true;
         }
 
