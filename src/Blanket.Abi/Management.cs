@@ -86,6 +86,9 @@ public enum ManagementCommand : ushort
 
     /// <summary>Nothing in; <see cref="ManagementTarget"/> (Value: domain id) out. Starts the guest of the bundle.</summary>
     BundleStart = 15,
+
+    /// <summary>Nothing in; <see cref="ManagementAudit"/> out, which is logged, too.</summary>
+    Audit = 16,
 }
 
 /// <summary>Where a guest is in its life, as an operator sees it.</summary>
@@ -188,6 +191,53 @@ public struct ManagementInstance
 
     /// <summary>Frames in tables that grow and never shrink.</summary>
     public uint TableFrames;
+}
+
+/// <summary>Counts of what guests could leave behind; with no guest there they are the same as before the first one.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 8)]
+public struct ManagementAudit
+{
+    /// <summary>Frames that the allocator has ever been given.</summary>
+    public ulong Frames;
+
+    /// <summary>What of them is free.</summary>
+    public ulong FreeFrames;
+
+    /// <summary>Frames in tables that grow and never shrink: the only number that may stay higher.</summary>
+    public ulong TableFrames;
+
+    /// <summary>Frames of arenas: the hypervisor's own and the guests'.</summary>
+    public ulong ArenaFrames;
+
+    /// <summary>Guests that have a domain.</summary>
+    public ulong Guests;
+
+    /// <summary>Frames that guests own.</summary>
+    public ulong GuestFrames;
+
+    /// <summary>Backends of guests' devices.</summary>
+    public ulong Devices;
+
+    /// <summary>Event channels that guests have open.</summary>
+    public ulong EventChannels;
+
+    /// <summary>Channels between guests and the built-in services.</summary>
+    public ulong ServiceChannels;
+
+    /// <summary>Entries of guests' grant tables that somebody uses.</summary>
+    public ulong Grants;
+
+    /// <summary>Nodes in xenstore, copies in transactions too.</summary>
+    public ulong StoreNodes;
+
+    /// <summary>Watches in xenstore.</summary>
+    public ulong StoreWatches;
+
+    /// <summary>Connections to xenstore, the services' own too.</summary>
+    public ulong StoreConnections;
+
+    /// <summary>Open transactions.</summary>
+    public ulong StoreTransactions;
 }
 
 /// <summary>A guest that has a domain. Counters only grow while the domain lives.</summary>

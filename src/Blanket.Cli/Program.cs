@@ -28,6 +28,7 @@ internal static class Program
             ImageCommand.Create(report),
             BenchCommand.Create(report),
             ListCommand.Create(report),
+            AuditCommand.Create(report),
             StartCommand.Create(report),
             TopCommand.Create(report),
             ConsoleCommand.Create(report),

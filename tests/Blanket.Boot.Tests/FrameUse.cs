@@ -13,6 +13,6 @@ internal static partial class FrameUse
 
     private static int Number(Match match, string group) => int.Parse(match.Groups[group].Value, NumberStyles.None, CultureInfo.InvariantCulture);
 
-    [GeneratedRegex("^blanket: frames free (?<free>[0-9]+) of (?<total>[0-9]+), in tables (?<tables>[0-9]+)", RegexOptions.Multiline)]
+    [GeneratedRegex("^blanket: event audit frames=(?<total>[0-9]+) free=(?<free>[0-9]+) tables=(?<tables>[0-9]+)", RegexOptions.Multiline)]
     private static partial Regex Line();
 }

@@ -19,7 +19,7 @@ internal static class LogCommands
             arguments.GetValue(instance), (_, client) => ShowAsync(client, 0, report, cancellation), cancellation));
         yield return log;
 
-        Argument<string> keys = new("KEYS") { Description = "q guests, r vCPUs, e event channels, g grants, m memory, t time, x exits, h help." };
+        Argument<string> keys = new("KEYS") { Description = "q guests, r vCPUs, e event channels, g grants, m memory and what else is in use, t time, x exits, h help." };
         Command debug = new("debug-keys", "Let Blanket show something of itself.") { keys, instance };
         debug.SetAction((arguments, cancellation) => InstanceCommand.RunAsync(
             arguments.GetValue(instance),

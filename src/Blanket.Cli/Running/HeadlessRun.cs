@@ -110,7 +110,13 @@ internal sealed class HeadlessRun : IDisposable
         return prepared.ParseLog(line);
     }
 
-    private void Tell(RunEvent happening) => Print(EventText.Describe(happening));
+    private void Tell(RunEvent happening)
+    {
+        if (EventText.Describe(happening) is string text)
+        {
+            Print(text);
+        }
+    }
 
     private void Conclude(RunOutcome outcome, RunState state, string diagnostics)
     {

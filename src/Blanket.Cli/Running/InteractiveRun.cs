@@ -53,7 +53,7 @@ internal sealed class InteractiveRun(RunSettings settings, Report report)
             keys.Add(entry.SendKeysAsync(machine.Console(guest.ConsolePort), leave.Token));
         }
 
-        MachineRun run = new(machine, prepared.ParseLog, happening => _ = switcher.SayAsync(EventText.Describe(happening)));
+        MachineRun run = new(machine, prepared.ParseLog, happening => _ = EventText.Describe(happening) is string text ? switcher.SayAsync(text) : Task.CompletedTask);
         _ = switcher.Left.ContinueWith(_ => leave.Cancel(), TaskScheduler.Default);
         _ = switcher.ReadKeysAsync(terminal.Input);
         try

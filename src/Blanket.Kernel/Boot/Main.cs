@@ -134,7 +134,7 @@ internal static unsafe class Main
             Panic.Stop("nothing to run"u8);
         }
 
-        Memory.LogFrames();
+        Audit.Report();
         FrameAllocator.Reserve = GuestManager.ReservedFrames;
         ProcessorStart.ReleaseSecondaries();
         GuestManager.StartAll();

@@ -112,7 +112,12 @@ internal static class GuestManager
         }
 
         guest.Configure(in record, memory, isTransient: true);
-        Start(guest);
+        if (!TryStart(guest))
+        {
+            // Nothing of what ran was lost: whoever asked is told.
+            Log.Line("event guest-refused name="u8).Text(guest.Name).End();
+        }
+
         if (guest.State != GuestState.Running)
         {
             if (guest.State == GuestState.Stopped)
@@ -259,7 +264,7 @@ internal static class GuestManager
 
         if (!anyLeft)
         {
-            Memory.LogFrames();
+            Audit.Report();
             Log.Line("event all-guests-done"u8).End();
             PowerControl.PowerOff();
         }
@@ -283,7 +288,7 @@ internal static class GuestManager
             guest.Domain = null;
             if (guest.StartsAgain)
             {
-                Memory.LogFrames();
+                Audit.Report();
                 Start(guest);
             }
 
@@ -323,6 +328,14 @@ internal static class GuestManager
 
     private static void Start(Guest guest)
     {
+        if (!TryStart(guest))
+        {
+            Log.Line("event guest-crash name="u8).Text(guest.Name).Text(" reason=\"it could not be started\""u8).End();
+        }
+    }
+
+    private static bool TryStart(Guest guest)
+    {
         guest.IsPaused = false;
         // It may stop before the builder returns.
         guest.State = GuestState.Running;
@@ -332,20 +345,20 @@ internal static class GuestManager
             Log.Line("event guest-start name="u8).Text(guest.Name).Text(" domid="u8).Decimal(guest.Domain!.Id)
                 .Text(" at_us="u8).Decimal(SystemTime.Now / 1000)
                 .Text(" layer_kib="u8).Decimal(Memory.LayerFrames(CountGuestFrames()) * (Blanket.Machine.Cpu.PageSize / 1024)).End();
+            return true;
+        }
+
+        guest.StartsAgain = false;
+        if (guest.Domain != null)
+        {
+            GuestTeardown.Begin(guest);
         }
         else
         {
-            Log.Line("event guest-crash name="u8).Text(guest.Name).Text(" reason=\"it could not be started\""u8).End();
-            guest.StartsAgain = false;
-            if (guest.Domain != null)
-            {
-                GuestTeardown.Begin(guest);
-            }
-            else
-            {
-                guest.State = GuestState.Stopped;
-            }
+            guest.State = GuestState.Stopped;
         }
+
+        return false;
     }
 
     /// <summary>A domain stopped by itself: on_poweroff, on_reboot, on_crash, on_watchdog (xl.cfg(5)).</summary>

@@ -39,7 +39,7 @@ internal static class DebugKeys
                 ShowGrants();
                 break;
             case (byte)'m':
-                Memory.LogFrames();
+                Audit.Report();
                 break;
             case (byte)'t':
                 Log.Line("time "u8).Decimal(SystemTime.Now).Text(" ns since the start, CPUs "u8).Decimal((uint)Processors.OnlineCount).End();
@@ -48,7 +48,7 @@ internal static class DebugKeys
                 ExitCounters.LogAll();
                 break;
             default:
-                Log.Line("keys: q guests, r vCPUs and where they run, e event channels, g grants, m memory, t time, x exits, h this"u8).End();
+                Log.Line("keys: q guests, r vCPUs and where they run, e event channels, g grants, m memory and what else is in use, t time, x exits, h this"u8).End();
                 break;
         }
     }

@@ -65,6 +65,8 @@ internal static class ManagementService
                 return ReadLog(request, answer, out length);
             case ManagementCommand.DebugKeys:
                 return ShowKeys(request);
+            case ManagementCommand.Audit:
+                return request.IsEmpty ? TakeAudit(answer, out length) : -Errno.EINVAL;
             case ManagementCommand.BundleBegin:
                 return BeginBundle(request);
             case ManagementCommand.BundleData:
@@ -143,6 +145,15 @@ internal static class ManagementService
         StoreService.Release();
         MemoryMarshal.Write(answer, in instance);
         length = Unsafe.SizeOf<ManagementInstance>();
+        return 0;
+    }
+
+    private static int TakeAudit(Span<byte> answer, out int length)
+    {
+        Audit.Take(out ManagementAudit audit);
+        Audit.Report(in audit);
+        MemoryMarshal.Write(answer, in audit);
+        length = Unsafe.SizeOf<ManagementAudit>();
         return 0;
     }
 

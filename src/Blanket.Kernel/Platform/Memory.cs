@@ -76,14 +76,6 @@ public static class Memory
         return true;
     }
 
-    /// <summary>
-    /// Logs how many frames are free of those that the allocator has been given, and how many the tables take that grow and never shrink.
-    /// Frames in use beyond these tables are as many before the first guest as without one, or something of a domain was left behind.
-    /// </summary>
-    public static void LogFrames() =>
-        Log.Line("frames free "u8).Decimal(FrameAllocator.FreeFrames).Text(" of "u8).Decimal(FrameAllocator.TotalFrames)
-            .Text(", in tables "u8).Decimal(TableFrames.Count).End();
-
     /// <summary>Frames that are the hypervisor's and what firmware leaves it: neither free nor the boot bundle's nor the guests'.</summary>
     /// <param name="guestFrames">Frames of all guests.</param>
     public static ulong LayerFrames(ulong guestFrames) =>

@@ -60,6 +60,10 @@ public sealed class ManagementClient : IDisposable
     public async Task<ManagementInstance> DescribeAsync(CancellationToken cancellation) =>
         Single<ManagementInstance>(await AskAsync(ManagementCommand.Describe, ReadOnlyMemory<byte>.Empty, cancellation).ConfigureAwait(false));
 
+    /// <summary>Counts of what guests could leave behind.</summary>
+    public async Task<ManagementAudit> AuditAsync(CancellationToken cancellation) =>
+        Single<ManagementAudit>(await AskAsync(ManagementCommand.Audit, ReadOnlyMemory<byte>.Empty, cancellation).ConfigureAwait(false));
+
     /// <summary>The guests that have a domain.</summary>
     public async Task<IReadOnlyList<ManagementGuest>> ListAsync(CancellationToken cancellation) =>
         Several<ManagementGuest>(await AskAsync(ManagementCommand.List, ReadOnlyMemory<byte>.Empty, cancellation).ConfigureAwait(false));

@@ -24,11 +24,17 @@ public sealed record RunEvent(string Name, IReadOnlyDictionary<string, string> V
     /// <summary>An operator ended a guest; key name.</summary>
     public const string GuestDestroy = "guest-destroy";
 
+    /// <summary>A guest that an operator sent could not be started; key name.</summary>
+    public const string GuestRefused = "guest-refused";
+
     /// <summary>Blanket cannot go on; key message.</summary>
     public const string Panic = "panic";
 
     /// <summary>No guest is left; Blanket powers the machine off.</summary>
     public const string AllGuestsDone = "all-guests-done";
+
+    /// <summary>What is in use (ManagementAudit); not worth a word to the user.</summary>
+    public const string Audit = "audit";
 
     private const string Prefix = "blanket: event ";
 
