@@ -53,13 +53,62 @@ internal ref struct GuestNodes
         return nodes._error;
     }
 
-    /// <summary>Removes everything below the domain's home; the store's lock is held.</summary>
-    internal static void Remove(ushort domid)
+    /// <summary>Makes the directories that stay when no domain is left; the store's lock is held.</summary>
+    internal static void CreateDirectories()
     {
-        Span<byte> buffer = stackalloc byte[PathSize];
-        PathBuilder path = new(buffer);
-        path.AppendHome(domid);
+        PathBuilder path = new(stackalloc byte[PathSize]);
+        path.Append("/vm"u8);
+        Check.That(StoreService.Client.MakeDirectory(path.Text) == XenStoreError.None);
+        AppendBackends(ref path, "console"u8);
+        Check.That(StoreService.Client.MakeDirectory(path.Text) == XenStoreError.None);
+        AppendBackends(ref path, "vbd"u8);
+        Check.That(StoreService.Client.MakeDirectory(path.Text) == XenStoreError.None);
+        AppendBackends(ref path, "vif"u8);
+        Check.That(StoreService.Client.MakeDirectory(path.Text) == XenStoreError.None);
+    }
+
+    /// <summary>Removes a domain's home, what describes its configuration, and the directories that its backends were in; the store's lock is held.</summary>
+    internal static void Remove(Domain domain)
+    {
+        PathBuilder path = new(stackalloc byte[PathSize]);
+        path.AppendHome(domain.Id);
         StoreService.Client.Remove(path.Text);
+        path.Truncate(0);
+        AppendVmPath(ref path, domain);
+        StoreService.Client.Remove(path.Text);
+        RemoveBackends(ref path, "console"u8, domain);
+        RemoveBackends(ref path, "vbd"u8, domain);
+        RemoveBackends(ref path, "vif"u8, domain);
+    }
+
+    private static void RemoveBackends(ref PathBuilder path, scoped ReadOnlySpan<byte> kind, Domain domain)
+    {
+        AppendBackends(ref path, kind);
+        path.AppendName(domain.Id);
+        StoreService.Client.Remove(path.Text);
+    }
+
+    private static void AppendBackends(ref PathBuilder path, scoped ReadOnlySpan<byte> kind)
+    {
+        path.Truncate(0);
+        path.AppendHome(DomainId.Services);
+        path.AppendName("backend"u8);
+        path.AppendName(kind);
+    }
+
+    private static void AppendVmPath(ref PathBuilder path, Domain domain)
+    {
+        path.Append("/vm/"u8);
+        ReadOnlySpan<byte> uuid = domain.Uuid;
+        for (int i = 0; i < uuid.Length; i++)
+        {
+            if (i is 4 or 6 or 8 or 10)
+            {
+                path.Append((byte)'-');
+            }
+
+            path.AppendHex(uuid[i], 2);
+        }
     }
 
     private void CreateCpus(Domain domain, in BootBundleGuest record)
@@ -79,18 +128,7 @@ internal ref struct GuestNodes
     {
         Span<byte> buffer = stackalloc byte[PathSize];
         PathBuilder path = new(buffer);
-        path.Append("/vm/"u8);
-        ReadOnlySpan<byte> uuid = domain.Uuid;
-        for (int i = 0; i < uuid.Length; i++)
-        {
-            if (i is 4 or 6 or 8 or 10)
-            {
-                path.Append((byte)'-');
-            }
-
-            path.AppendHex(uuid[i], 2);
-        }
-
+        AppendVmPath(ref path, domain);
         WriteReadOnly("vm"u8, path.Text);
         int vmLength = path.Length;
         path.Append("/name"u8);

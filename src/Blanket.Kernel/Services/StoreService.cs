@@ -51,6 +51,9 @@ internal sealed class StoreService : StoreHost
         Check.That(Store.CreateDomain(DomainId.Services, true) == XenStoreError.None);
         Check.That(Store.CreateClient(DomainId.Services, 4096, out StoreClient? client) == XenStoreError.None);
         Client = client!;
+        s_lock.Acquire();
+        GuestNodes.CreateDirectories();
+        s_lock.Release();
     }
 
     /// <summary>Takes the store's lock.</summary>
@@ -103,7 +106,7 @@ internal sealed class StoreService : StoreHost
     internal static void Forget(Domain domain)
     {
         s_lock.Acquire();
-        GuestNodes.Remove(domain.Id);
+        GuestNodes.Remove(domain);
         Store.DestroyDomain(domain.Id);
         s_lock.Release();
     }
