@@ -4,11 +4,7 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Text;
-using System.Threading;
 using System.Threading.Tasks;
-using Blanket.Lab.Bundles;
-using Blanket.Lab.Qemu;
-using Blanket.Lab.Runs;
 
 namespace Blanket.Boot.Tests;
 
@@ -38,34 +34,20 @@ public sealed class DurabilityTests
     /// <returns>The lines of the guest's console.</returns>
     private static async Task<IReadOnlyList<string>> RunUntilKilledAsync(BootDirectory directory, string configuration)
     {
-        MachinePlan plan = BundleBuilder.Plan([configuration], static _ => { });
-        string bundle = directory.PathOf("bundle");
-        byte[] content = await BundleBuilder.BuildAsync(plan, string.Empty, CancellationToken.None);
-        await File.WriteAllBytesAsync(bundle, content);
-        MachineOptions options = new()
-        {
-            Kernel = BootDirectory.Image,
-            Module = bundle,
-            Accelerator = await AcceleratorProbe.ProbeAsync(CancellationToken.None),
-            MemoryMiB = BundleBuilder.RequiredMemoryMiB(plan, content.Length),
-            Disks = [.. plan.Disks],
-            ConsolePorts = [(MachinePlan.BlanketConsolePort, MachinePlan.BlanketConsolePortName), (plan.Guests[0].ConsolePort, plan.Guests[0].ConsolePortName)],
-        };
-        await using VirtualMachine machine = await VirtualMachine.StartAsync(options, CancellationToken.None);
         int count = 0;
-        using LineWatch log = new(directory.PathOf("blanket.log"), static _ => { });
-        using LineWatch console = new(directory.PathOf("writing.log"), line =>
+        GuestMachine machine = null!;
+        machine = new(directory)
         {
-            if (line.StartsWith(Acknowledged, StringComparison.Ordinal) && ++count == Enough)
+            OnLine = (_, line) =>
             {
-                machine.Kill();
-            }
-        });
-        Dictionary<uint, IConsoleSink?> consoles = new() { [MachinePlan.BlanketConsolePort] = null, [plan.Guests[0].ConsolePort] = console };
-        MachineRun run = new(machine, static line => RunEvent.TryParse(line) is RunEvent happening ? [happening] : [], static _ => { });
-        await run.CompleteAsync(log, consoles, TimeSpan.FromSeconds(BlanketCommand.DefaultTimeoutSeconds), CancellationToken.None);
-        File.Delete(bundle);
-        return console.Lines;
+                if (line.StartsWith(Acknowledged, StringComparison.Ordinal) && ++count == Enough)
+                {
+                    machine.Kill();
+                }
+            },
+        };
+        await machine.RunAsync(configuration);
+        return machine.Lines("writing");
     }
 
     private static int ReadNumber(string line) => int.Parse(line.AsSpan(Acknowledged.Length).Trim(), NumberStyles.None, CultureInfo.InvariantCulture);

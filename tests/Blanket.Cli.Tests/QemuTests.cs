@@ -88,8 +88,8 @@ public sealed class QemuTests : IDisposable
             Options("/k") with { Nics = 2, Forwards = [PortForward.TryParse("2222:22")!, PortForward.TryParse("8080:10.0.2.16:80")!] }, "/s");
         Assert.Equal("user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:8080-10.0.2.16:80", ValueOf(arguments, "-netdev"));
         Assert.Equal("user,id=net1", ValueOf(arguments, "-netdev", 1));
-        Assert.Contains("virtio-net-pci,netdev=net0,addr=3", arguments);
-        Assert.Contains("virtio-net-pci,netdev=net1,addr=4", arguments);
+        Assert.Contains("virtio-net-pci,id=nic0,netdev=net0,addr=3", arguments);
+        Assert.Contains("virtio-net-pci,id=nic1,netdev=net1,addr=4", arguments);
     }
 
     [Fact]

@@ -77,10 +77,19 @@ public class BootInformationTests
     [Fact]
     public void AModuleOutsideUsableMemoryIsRefused()
     {
-        BootStructures.PutPvh((0, 0x41000, 1));
+        BootStructures.PutPvh((0, 0x40000, 1));
         BootInformation information = Parse(Pvh);
         Assert.True(information.Bundle.IsEmpty);
         Assert.Equal(1u, information.ModuleCount);
+    }
+
+    /// <summary>QEMU with SeaBIOS and several virtio disks.</summary>
+    [Fact]
+    public void AModuleThatFirmwareKeepsTheEndOfIsCut()
+    {
+        BootStructures.PutPvh((0, 0x41000, 1), (0x41000, 0x10000, 2), (0x100000, 0x100000, 1));
+        BootInformation information = Parse(Pvh);
+        Assert.Equal((0x40000ul, 0x41000ul), (information.Bundle.Start, information.Bundle.End));
     }
 
     [Fact]

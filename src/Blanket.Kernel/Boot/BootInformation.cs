@@ -70,7 +70,7 @@ public partial struct BootInformation
     /// <summary>Memory that is usable: whole pages, sorted, disjoint; whatever the map also calls reserved is not in it.</summary>
     public MemoryRanges Usable;
 
-    /// <summary>The first module, the boot bundle: within <see cref="Usable"/>; empty when there is none.</summary>
+    /// <summary>The first module, the boot bundle, as far as it is within <see cref="Usable"/>; empty when there is none.</summary>
     public PhysicalRange Bundle;
 
     /// <summary>Modules that the loader passed, usable or not.</summary>
@@ -110,10 +110,8 @@ public partial struct BootInformation
             Status = BootStatus.NoMemory;
         }
 
-        if (!Usable.Covers(Bundle))
-        {
-            Bundle = default;
-        }
+        // QEMU places a PVH kernel's module before SeaBIOS has told what it keeps: with many disks that reaches into the module's end.
+        Bundle = Usable.CoveredPart(Bundle);
     }
 
     private static bool IsReadable(ulong address, ulong length) =>

@@ -193,6 +193,20 @@ public struct MemoryRanges
         return false;
     }
 
+    /// <summary>The part of a range that is in the set together with its first byte; empty when that is not in the set.</summary>
+    public readonly PhysicalRange CoveredPart(PhysicalRange range)
+    {
+        for (int i = 0; i < _count && !range.IsEmpty; i++)
+        {
+            if (_entries[i].Start <= range.Start && range.Start < _entries[i].End)
+            {
+                return new PhysicalRange(range.Start, range.End < _entries[i].End ? range.End : _entries[i].End);
+            }
+        }
+
+        return default;
+    }
+
     /// <summary>Whether any address of a range is in the set.</summary>
     public readonly bool Overlaps(PhysicalRange range)
     {

@@ -32,6 +32,12 @@ public static class BundleBuilder
         return MachinePlan.For(guests);
     }
 
+    /// <summary>
+    /// Bytes behind a bundle that may get lost. QEMU puts it (-initrd) 160 KiB below the end of memory, and of the last 256 KiB there
+    /// SeaBIOS keeps what it needs: with more than three virtio disks it is more than 160 KiB.
+    /// </summary>
+    private const int Padding = 128 << 10;
+
     /// <summary>A bundle with the guests of a plan.</summary>
     /// <param name="plan">The machine.</param>
     /// <param name="options">Global options.</param>
@@ -47,7 +53,7 @@ public static class BundleBuilder
             guests.Add(new BundledGuest(guest, kernel, ramdisk));
         }
 
-        return BundleWriter.Write(plan, guests, options);
+        return [.. BundleWriter.Write(plan, guests, options), .. new byte[Padding]];
     }
 
     /// <summary>Memory in MiB that an L0 machine needs for the guests of a plan with a bundle of a size.</summary>

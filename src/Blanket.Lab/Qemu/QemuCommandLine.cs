@@ -203,7 +203,7 @@ public sealed class QemuCommandLine
                 forwards += Invariant($",hostfwd=tcp:127.0.0.1:{forward.HostPort}-{forward.GuestAddress}:{forward.GuestPort}");
             }
 
-            Add("-netdev", Invariant($"user,id=net{i}{forwards}"), "-device", Invariant($"virtio-net-pci,netdev=net{i},{_slots.Next()}"));
+            Add("-netdev", Invariant($"user,id=net{i}{forwards}"), "-device", Invariant($"virtio-net-pci,id=nic{i},netdev=net{i},{_slots.Next()}"));
         }
     }
 

@@ -24,3 +24,19 @@ start() {
         sleep 0.1
     done
 }
+
+# Succeeds within two minutes, or the guest fails.
+wait_for() {
+    tries=600
+    until "$@" > /dev/null 2>&1; do
+        [ "$tries" -gt 0 ] || fail "waiting for: $*"
+        tries=$((tries - 1))
+        sleep 0.2
+    done
+}
+
+# Has the test do something (GuestMachine), and goes on when it is done.
+ask() {
+    echo "await: $1"
+    read -r _ < /dev/console
+}

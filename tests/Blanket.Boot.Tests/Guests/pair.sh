@@ -7,16 +7,6 @@ start
 value() { sed -n "s/.*$1=\([^ ]*\).*/\1/p" /proc/cmdline; }
 address=$(value address)
 peer=$(value peer)
-# Succeeds soon, or the guest fails: the peer boots at the same time.
-wait_for() {
-    tries=600
-    until "$@" > /dev/null 2>&1; do
-        [ "$tries" -gt 0 ] || fail "waiting for: $*"
-        tries=$((tries - 1))
-        sleep 0.2
-    done
-}
-
 # An address of the same network that a guest takes to tell the other something, and that the other tries: 100 done, 200 has seen that.
 sign() { echo "${1%.*}.$((${1##*.} + $2))"; }
 show() { ifconfig "eth0:$1" "$(sign "$address" "$1")" netmask 255.255.255.0 up; }
