@@ -1,5 +1,6 @@
 #if !METAL
 using System;
+using System.Collections.Generic;
 using System.Threading;
 
 namespace Blanket.Machine;
@@ -82,7 +83,15 @@ public static unsafe partial class Cpu
     public static int Number;
 
     public static void Cpuid(uint leaf, uint subleaf, out uint eax, out uint ebx, out uint ecx, out uint edx) =>
-        (eax, ebx, ecx, edx) = (0, 0, 0, 0);
+        (eax, ebx, ecx, edx) = SimulatedCpuid.Leaves is not null && SimulatedCpuid.Leaves.TryGetValue(leaf, out var values) ? values : default;
+}
+
+/// <summary>What CPUID says in host tests: nothing but what a test puts there for its thread.</summary>
+public static class SimulatedCpuid
+{
+    /// <summary>The leaves that are not zero: eax, ebx, ecx, edx.</summary>
+    [ThreadStatic]
+    public static Dictionary<uint, (uint Eax, uint Ebx, uint Ecx, uint Edx)>? Leaves;
 }
 
 /// <summary>What port I/O reaches in host tests; a test replaces <see cref="Current"/> with its fake device.</summary>

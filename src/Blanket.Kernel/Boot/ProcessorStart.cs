@@ -1,6 +1,7 @@
 using System.Threading;
 using Blanket.Kernel.Entry;
 using Blanket.Kernel.Platform;
+using Blanket.Kernel.Platform.Xen;
 using Blanket.Machine;
 
 namespace Blanket.Kernel.Boot;
@@ -49,6 +50,7 @@ internal sealed unsafe class ProcessorStart : SecondaryEntry
             Cpu.WaitForInterrupt();
         }
 
+        XenPlatform.InitializeThisCpu();
         PendingWork.Raise();
         Privileged.ResumeExitPath();
     }

@@ -19,7 +19,6 @@ public sealed class StockXenImage
     private const string KernelPackage = "linux-image-amd64";
     private const string HypervisorPackage = "xen-hypervisor-4.17-amd64";
     private const string Busybox = "/bin/busybox";
-    private const string LibraryDirectory = "lib/x86_64-linux-gnu";
     private const string ToolDirectory = "usr/lib/xen-4.17/bin";
 
     /// <summary>The toolstack and its libraries that a Debian host does not have.</summary>
@@ -33,12 +32,9 @@ public sealed class StockXenImage
 
     private static readonly string[] StoreTools = ["xenstore-list", "xenstore-read", "xenstore-write"];
 
-    /// <summary>Loaded at run time by the C library, for the cancellation of threads.</summary>
-    private static readonly string[] HiddenLibraries = ["/lib/x86_64-linux-gnu/libgcc_s.so.1"];
-
     private static readonly string[] ModuleNames =
     [
-        "virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "9pnet_virtio", "9p", "bridge",
+        "virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "9pnet_virtio", "9p", "bridge", "tun",
         "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs", "xen-blkback", "xen-netback",
     ];
 
@@ -47,13 +43,17 @@ public sealed class StockXenImage
 
     private static readonly string[] Directories =
     [
-        "bin", "dev", "etc", "etc/xen", "etc/xen/scripts", "job", "lib", "lib/modules", LibraryDirectory, "lib64", "proc", "sys", "tmp", "usr", "usr/lib",
+        "bin", "dev", "etc", "etc/xen", "etc/xen/scripts", "job", "lib", "lib/modules", Dom0Programs.LibraryDirectory, "lib64", "proc", "sys", "tmp", "usr", "usr/lib",
         "usr/lib/xen-4.17", ToolDirectory, "var",
     ];
 
     private readonly string _directory;
 
-    private StockXenImage(string directory) => _directory = directory;
+    private StockXenImage(string directory)
+    {
+        _directory = directory;
+        Ramdisk = Path.Combine(directory, "dom0.cpio");
+    }
 
     /// <summary>Path of the hypervisor, an ELF file with multiboot's header.</summary>
     public string Hypervisor => Path.Combine(_directory, "xen");
@@ -62,11 +62,14 @@ public sealed class StockXenImage
     public string Kernel => Path.Combine(_directory, "vmlinux");
 
     /// <summary>Path of dom0's root, an uncompressed initramfs.</summary>
-    public string Ramdisk => Path.Combine(_directory, "dom0.cpio");
+    public string Ramdisk { get; private init; }
 
     /// <summary>Makes what is not in the cache yet.</summary>
+    /// <param name="withDeviceModel">Dom0 can run HVM domains: its root is larger.</param>
+    /// <param name="report">Takes a line for each step that takes a while.</param>
+    /// <param name="cancellation">Stops the work.</param>
     /// <exception cref="HostException">A package cannot be had, or a library is missing.</exception>
-    public static async Task<StockXenImage> PrepareAsync(Action<string> report, CancellationToken cancellation)
+    public static async Task<StockXenImage> PrepareAsync(bool withDeviceModel, Action<string> report, CancellationToken cancellation)
     {
         DebianPackages packages = new(report);
         string kernel = await packages.UnpackAsync(KernelPackage, "linux-image-", cancellation).ConfigureAwait(false);
@@ -85,7 +88,10 @@ public sealed class StockXenImage
             await image.WriteKernelAsync(kernel, cancellation).ConfigureAwait(false);
             await image.WriteRamdiskAsync(kernel, tools, cancellation).ConfigureAwait(false);
         }).ConfigureAwait(false);
-        return new StockXenImage(directory);
+        StockXenImage complete = new(directory);
+        return withDeviceModel
+            ? new StockXenImage(directory) { Ramdisk = await DeviceModel.AddToAsync(complete.Ramdisk, Path.GetFileName(directory), packages, tools, cancellation).ConfigureAwait(false) }
+            : complete;
     }
 
     /// <summary>Changes with what is put inside.</summary>
@@ -133,50 +139,16 @@ public sealed class StockXenImage
         archive.AddFile("etc/xen/scripts/vif", Resource("vif.sh"), executable: true);
         archive.AddFile("etc/xen/xl.conf", "autoballoon=\"off\"\n"u8);
         archive.AddLink("run", "var/run");
-        AddFile(archive, "bin/busybox", Busybox);
-        await AddToolsAsync(archive, toolPackages, cancellation).ConfigureAwait(false);
+        Dom0Programs.AddFile(archive, "bin/busybox", Busybox);
+        await Dom0Programs.AddAsync(archive, toolPackages, Programs(toolPackages), cancellation).ConfigureAwait(false);
         string release = Path.GetFileName(FindKernel(kernelPackage))["vmlinuz-".Length..];
         await AddModulesAsync(archive, Path.Combine(kernelPackage, "lib", "modules", release), cancellation).ConfigureAwait(false);
         await File.WriteAllBytesAsync(Ramdisk, archive.ToArray(), cancellation).ConfigureAwait(false);
     }
 
-    private static void AddFile(CpioArchive archive, string path, string source) => archive.AddFile(path, File.ReadAllBytes(source), executable: true);
-
-    private static async Task AddToolsAsync(CpioArchive archive, IReadOnlyList<string> packages, CancellationToken cancellation)
-    {
-        HashSet<string> libraries = [.. HiddenLibraries];
-        IEnumerable<(string Source, string Path)> programs = Tools.Select(name => (Find(packages, $"{ToolDirectory}/{name}"), $"{ToolDirectory}/{name}"))
-            .Concat(StoreTools.Select(name => (Find(packages, $"usr/bin/{name}"), $"bin/{name}")));
-        foreach ((string source, string path) in programs)
-        {
-            AddFile(archive, path, source);
-            libraries.UnionWith(await ListLibrariesAsync(source, packages, cancellation).ConfigureAwait(false));
-        }
-
-        foreach (string library in libraries)
-        {
-            string name = Path.GetFileName(library);
-            AddFile(archive, name.StartsWith("ld-linux", StringComparison.Ordinal) ? $"lib64/{name}" : $"{LibraryDirectory}/{name}", library);
-        }
-    }
-
-    private static string Find(IReadOnlyList<string> packages, string path) =>
-        packages.Select(package => Path.Combine(package, path)).FirstOrDefault(File.Exists)
-        ?? throw new HostException($"Debian's Xen packages have no {path}");
-
-    /// <summary>The libraries that the host's loader finds for a program, in the packages first.</summary>
-    private static async Task<IReadOnlyList<string>> ListLibrariesAsync(string program, IReadOnlyList<string> packages, CancellationToken cancellation)
-    {
-        string search = string.Join(':', packages.SelectMany(package => new[]
-        {
-            Path.Combine(package, "usr", LibraryDirectory), Path.Combine(package, "usr/lib/xen-4.17", LibraryDirectory), Path.Combine(package, LibraryDirectory),
-        }).Where(Directory.Exists));
-        ToolResult result = await Tool.RequireAsync("env", [$"LD_LIBRARY_PATH={search}", "ldd", program], cancellation: cancellation).ConfigureAwait(false);
-        string[] lines = result.Text.Split('\n', StringSplitOptions.TrimEntries);
-        return lines.FirstOrDefault(line => line.EndsWith("not found", StringComparison.Ordinal)) is string missing
-            ? throw new HostException($"{Path.GetFileName(program)} of Debian's Xen lacks a library on this host: {missing}")
-            : [.. lines.SelectMany(line => line.Split(' ')).Where(word => word.StartsWith('/'))];
-    }
+    private static IEnumerable<(string Source, string Path)> Programs(IReadOnlyList<string> packages) =>
+        Tools.Select(name => $"{ToolDirectory}/{name}").Select(path => (Dom0Programs.Find(packages, path), path))
+            .Concat(StoreTools.Select(name => (Dom0Programs.Find(packages, $"usr/bin/{name}"), $"bin/{name}")));
 
     private static async Task AddModulesAsync(CpioArchive archive, string directory, CancellationToken cancellation)
     {

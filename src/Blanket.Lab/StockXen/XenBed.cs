@@ -33,6 +33,9 @@ public static class XenBed
 
     private const int Dom0MemoryMiB = 320;
 
+    /// <summary>The device model of an HVM domain, and its larger root.</summary>
+    private const int DeviceModelMemoryMiB = 128;
+
     /// <summary>Xen itself, its heap, and page tables of domains.</summary>
     private const int XenMemoryMiB = 192;
 
@@ -45,9 +48,9 @@ public static class XenBed
     private const int MinimumCpus = 2;
 
     /// <summary>Memory is not scrubbed at boot: it is new from the host.</summary>
-    private static readonly string XenOptions = string.Create(
+    private static string XenOptions(int dom0MemoryMiB) => string.Create(
         CultureInfo.InvariantCulture,
-        $"com1=115200,8n1 console=com1 dom0_mem={Dom0MemoryMiB}M,max:{Dom0MemoryMiB}M dom0_max_vcpus=1 bootscrub=0 guest_loglvl=all noreboot");
+        $"com1=115200,8n1 console=com1 dom0_mem={dom0MemoryMiB}M,max:{dom0MemoryMiB}M dom0_max_vcpus=1 bootscrub=0 guest_loglvl=all noreboot");
 
     private const string Dom0Options = "console=hvc0 quiet loglevel=0 mitigations=off";
 
@@ -60,7 +63,7 @@ public static class XenBed
     /// <param name="cancellation">Stops the work.</param>
     /// <exception cref="HostException">A package cannot be had.</exception>
     public static async Task PrepareAsync(XenDomain domain, Action<string> report, CancellationToken cancellation) =>
-        await StockXenImage.PrepareAsync(report, cancellation).ConfigureAwait(false);
+        await StockXenImage.PrepareAsync(domain.Type == XenDomainType.Hvm, report, cancellation).ConfigureAwait(false);
 
     /// <summary>Starts the machine of the bed and in it the domain; returns when its lines are connected.</summary>
     /// <param name="domain">The domain; its accelerator is the machine's.</param>
@@ -70,7 +73,7 @@ public static class XenBed
     /// <exception cref="HostException">A package cannot be had, or QEMU does not start.</exception>
     public static async Task<XenMachine> StartAsync(XenDomain domain, IConsoleSink? log, Action<string> report, CancellationToken cancellation)
     {
-        StockXenImage image = await StockXenImage.PrepareAsync(report, cancellation).ConfigureAwait(false);
+        StockXenImage image = await StockXenImage.PrepareAsync(domain.Type == XenDomainType.Hvm, report, cancellation).ConfigureAwait(false);
         string job = Directory.CreateTempSubdirectory("blanket-xen-").FullName;
         try
         {
@@ -96,14 +99,15 @@ public static class XenBed
     internal static MachineOptions Describe(XenDomain domain, StockXenImage image, string job)
     {
         MachineOptions machine = domain.Machine;
+        int dom0 = Dom0MemoryMiB + (domain.Type == XenDomainType.Hvm ? DeviceModelMemoryMiB : 0);
         int copies = domain.IsMeasured ? 1 : DomainCopies;
         return machine with
         {
             Kernel = image.Hypervisor,
             Module = null,
             BootDisk = null,
-            CommandLine = XenOptions,
-            MemoryMiB = Dom0MemoryMiB + XenMemoryMiB + (machine.MemoryMiB * copies),
+            CommandLine = XenOptions(dom0),
+            MemoryMiB = dom0 + XenMemoryMiB + (machine.MemoryMiB * copies),
             Cpus = domain.IsMeasured ? machine.Cpus : Math.Max(machine.Cpus, MinimumCpus),
             Disks = domain.BootDisk is string boot ? [.. machine.Disks, BootDisk(boot)] : machine.Disks,
             ConsolePorts = [(DomainPort, "domain"), (ControlPort, "control")],

@@ -76,7 +76,7 @@ public static class XenDomainConfiguration
 
     /// <summary>SeaBIOS reads an AHCI disk by DMA; a word at a time through an IDE port takes minutes in software emulation.</summary>
     private static IEnumerable<string> Firmware() =>
-        [Text("boot", "c"), Text("hdtype", "ahci"), Text("serial", "null"), "vga = \"none\"", "usb = 0", "xen_platform_pci = 1"];
+        [Text("boot", "c"), Text("hdtype", "ahci"), Text("vga", "none"), "vnc = 0", "usb = 0", "xen_platform_pci = 1"];
 
     private static IEnumerable<string> Disks(XenDomain domain)
     {

@@ -84,7 +84,11 @@ listen() {
 }
 
 [ -e /job/prepare.sh ] && . /job/prepare.sh
-xl create /job/domain.cfg > /var/log/xen/create.log 2>&1 || fail "xl create: $(tail -n 1 /var/log/xen/create.log)"
+if ! xl create /job/domain.cfg > /var/log/xen/create.log 2>&1; then
+    # The device model's log is there for HVM domains only.
+    sed 's/^/bed: /' /var/log/xen/create.log /var/log/xen/qemu-dm-blanket.log 2> /dev/null
+    fail "xl create: $(tail -n 1 /var/log/xen/create.log)"
+fi
 echo 'bed: the domain is created'
 listen &
 follow

@@ -125,11 +125,17 @@ internal static class XenPlatform
         }
 
         Transport = new XenTransport(s_calls, grants, s_events, store, interrupts);
+        EmulatedDevices.Unplug();
     }
 
-    /// <summary>Has this CPU receive events; for each CPU once, after <see cref="InitializeSharedFrames"/> did it for the boot CPU.</summary>
+    /// <summary>Has this CPU receive events; for each CPU once, the secondary ones when the transport is there. Nothing happens without Xen.</summary>
     internal static void InitializeThisCpu()
     {
+        if (!IsPresent)
+        {
+            return;
+        }
+
         int cpu = Cpu.Number;
         if (cpu != 0)
         {
