@@ -97,6 +97,9 @@ public abstract class NetworkDevice
     /// <summary>Queue pairs, at least 1.</summary>
     public abstract int QueueCount { get; }
 
+    /// <summary>Whether the device fills in the checksum that a packet lacks; a device may know fewer kinds than its capabilities say.</summary>
+    public virtual bool CanChecksum(in PacketOffload offload, in PacketHeaders headers) => Capabilities.TransmitChecksum;
+
     /// <summary>Receive buffers that a queue can hold.</summary>
     public abstract int ReceiveCapacity(int queue);
 

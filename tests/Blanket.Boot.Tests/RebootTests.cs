@@ -1,4 +1,3 @@
-using System.Linq;
 using System.Threading.Tasks;
 
 namespace Blanket.Boot.Tests;
@@ -20,8 +19,6 @@ public sealed class RebootTests
         run.RequireInLog("rebooting", "reboot: start 1");
         run.RequireInLog("rebooting", "reboot: start 4");
         run.RequireInLog("blanket", "event guest-reboot name=rebooting");
-        int[] used = FrameUse.Read(directory);
-        Assert.True(used.Length == Starts + 1, $"Blanket told its frames {used.Length} times, expected once before each of {Starts} starts and at the end");
-        Assert.True(used.Distinct().Count() == 1, $"frames in use without a guest: {string.Join(", ", used)}; expected the same each time");
+        FrameUse.RequireEqual(directory, Starts);
     }
 }

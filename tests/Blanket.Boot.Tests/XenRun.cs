@@ -84,6 +84,13 @@ internal sealed class XenRun : IAsyncDisposable
     /// <summary>Types a line on the guest's console.</summary>
     internal async Task TypeAsync(string line) => await _keys.WriteAsync(Encoding.ASCII.GetBytes(line + "\n"));
 
+    /// <summary>Ends QEMU at once (SIGKILL), and the run with it.</summary>
+    internal async Task KillAsync()
+    {
+        _machine.Kill();
+        await _run;
+    }
+
     /// <summary>Waits for the end of the run, which has to be a success.</summary>
     internal async Task RequireSuccessAsync()
     {

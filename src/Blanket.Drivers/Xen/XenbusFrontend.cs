@@ -318,7 +318,8 @@ public abstract class XenbusFrontend
 
     private void Follow(bool isOnline)
     {
-        if (Interlocked.Exchange(ref _wantsReopen, 0) != 0 && _phase == Phase.Connected)
+        // A published ring may already be in use: a backend can break it before this half has seen that it is connected.
+        if (Interlocked.Exchange(ref _wantsReopen, 0) != 0 && _phase is Phase.Published or Phase.Connected)
         {
             StopAndClose();
             return;

@@ -7,6 +7,7 @@ using Blanket.Core.Scheduling;
 using Blanket.Core.Time;
 using Blanket.Drivers.Pci;
 using Blanket.Drivers.Virtio;
+using Blanket.Drivers.Xen;
 using Blanket.Kernel.Entry;
 using Blanket.Kernel.Guests;
 using Blanket.Kernel.Management;
@@ -113,6 +114,11 @@ internal static unsafe class Main
         DeviceRegistry.Initialize();
         DeviceInterrupts interrupts = new();
         XenPlatform.CreateTransport(interrupts);
+        if (XenPlatform.Transport != null)
+        {
+            XenDevices.CreateAll(XenPlatform.Transport, DeviceRegistry.Found);
+        }
+
         PciConfiguration? pci = PciHost.CreateConfiguration();
         if (pci != null)
         {

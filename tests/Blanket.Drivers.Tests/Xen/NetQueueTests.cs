@@ -82,12 +82,12 @@ public sealed class NetQueueTests
         DmaSegment full = new(FakeMachine.NewPage(), 4096);
         DmaSegment small = new(full.Address, 100);
         DmaSegment crossing = new(full.Address + 4000, 200);
-        Assert.True(NetTransmitQueue.Fits([.. Enumerable.Repeat(full, 18)]));
-        Assert.False(NetTransmitQueue.Fits([.. Enumerable.Repeat(full, 19)]));
-        Assert.True(NetTransmitQueue.Fits([small, small, .. Enumerable.Repeat(full, 17)]));
-        Assert.False(NetTransmitQueue.Fits([small, small, .. Enumerable.Repeat(full, 18)]));
-        Assert.False(NetTransmitQueue.Fits([small, full, .. Enumerable.Repeat(full, 17)]));
-        Assert.False(NetTransmitQueue.Fits([crossing, .. Enumerable.Repeat(full, 17)]));
+        Assert.True(NetTransmitQueue.Fits([.. Enumerable.Repeat(full, 18)], 0, true));
+        Assert.False(NetTransmitQueue.Fits([.. Enumerable.Repeat(full, 19)], 0, true));
+        Assert.True(NetTransmitQueue.Fits([small, small, .. Enumerable.Repeat(full, 17)], 0, true));
+        Assert.False(NetTransmitQueue.Fits([small, small, .. Enumerable.Repeat(full, 18)], 0, true));
+        Assert.False(NetTransmitQueue.Fits([small, full, .. Enumerable.Repeat(full, 17)], 0, true));
+        Assert.False(NetTransmitQueue.Fits([crossing, .. Enumerable.Repeat(full, 17)], 0, true));
     }
 
     [Fact]
@@ -549,7 +549,7 @@ public sealed class NetQueueTests
                 done += parts[i];
             }
 
-            Assert.True(NetTransmitQueue.Fits(segments));
+            Assert.True(NetTransmitQueue.Fits(segments, (uint)segments.Sum(segment => segment.Length), true));
             bool isTaken = Transmit.TrySend(flags, in extra, segments, (uint)packet.Length, tag);
             Transmit.Publish(out _);
             if (isTaken)

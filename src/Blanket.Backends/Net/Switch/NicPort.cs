@@ -60,7 +60,7 @@ internal sealed class NicPort : SwitchPort
     }
 
     /// <inheritdoc/>
-    internal override bool CanChecksum(Packet packet) => _device.Capabilities.TransmitChecksum;
+    internal override bool CanChecksum(Packet packet) => _device.CanChecksum(in packet.Offload, in packet.Headers);
 
     /// <inheritdoc/>
     internal override bool CanSegment(SegmentationType type) => type switch

@@ -168,6 +168,21 @@ internal sealed class BlockQueue
         return isFree;
     }
 
+    /// <summary>Takes the ring away from a backend, and the answers that it left: the next backend takes fewer queues.</summary>
+    public void Park()
+    {
+        _lock.Acquire();
+        _isConnected = false;
+        for (int i = 0; i < FixedReferences; i++)
+        {
+            // One that is still in use keeps its page, which is this queue's anyway.
+            _grants.TryRevoke(_fixedReferences[i]);
+        }
+
+        Rewind();
+        _lock.Release();
+    }
+
     /// <summary>Lets requests in, those first that were in flight when the last connection ended.</summary>
     /// <param name="handle">The device's number, as it stands in requests.</param>
     /// <param name="maximumPieces">Pieces that the backend takes in one entry; more than 11 are indirect.</param>

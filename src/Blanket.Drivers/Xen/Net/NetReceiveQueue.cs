@@ -136,6 +136,25 @@ internal sealed class NetReceiveQueue
         return isFree;
     }
 
+    /// <summary>Lets nothing more in or out; buffers are kept.</summary>
+    public void Disconnect()
+    {
+        _lock.Acquire();
+        _isConnected = false;
+        _lock.Release();
+    }
+
+    /// <summary>Gives the references back; only for a queue that was never used.</summary>
+    public void Free()
+    {
+        foreach (uint reference in _references)
+        {
+            _grants.Release(reference);
+        }
+
+        _grants.Release(_ringReference);
+    }
+
     /// <summary>The device is closed: buffers come back. What the backend still uses is given back when it lets go.</summary>
     public void GiveUp()
     {

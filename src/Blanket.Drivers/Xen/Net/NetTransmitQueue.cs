@@ -31,6 +31,7 @@ internal sealed class NetTransmitQueue
 
     // Packets.
     private readonly uint[] _tags = new uint[Entries];
+    private readonly byte[] _owners = new byte[Entries];
     private readonly short[] _piecesLeft = new short[Entries];
     private readonly short[] _bounceOf = new short[Entries];
     private readonly short[] _freePackets = new short[Entries];
@@ -46,6 +47,7 @@ internal sealed class NetTransmitQueue
     private ushort _domain;
     private bool _isConnected;
     private bool _hasRefused;
+    private bool _takesPieces = true;
 
     private NetTransmitQueue(GrantAccess grants, FrontendHealth health, int number, ulong memory, uint ringReference)
     {
@@ -124,11 +126,21 @@ internal sealed class NetTransmitQueue
     }
 
     /// <summary>Lets packets in.</summary>
-    public void Connect()
+    /// <param name="takesPieces">Whether a packet may have more than one piece (feature-sg).</param>
+    public void Connect(bool takesPieces = true)
     {
         _lock.Acquire();
+        _takesPieces = takesPieces;
         _isConnected = true;
         _ring.TryRequestEvent();
+        _lock.Release();
+    }
+
+    /// <summary>Lets nothing more in or out; what is in flight is kept.</summary>
+    public void Disconnect()
+    {
+        _lock.Acquire();
+        _isConnected = false;
         _lock.Release();
     }
 
@@ -142,25 +154,32 @@ internal sealed class NetTransmitQueue
     }
 
     /// <summary>Puts a packet that was checked into the ring.</summary>
+    /// <param name="flags">Of the first slot.</param>
+    /// <param name="extra">Of type 0 for none.</param>
+    /// <param name="segments">The packet, which <see cref="Fits"/>.</param>
+    /// <param name="length">Its bytes.</param>
+    /// <param name="tag">The sender's name for it.</param>
+    /// <param name="owner">The sender's queue.</param>
     /// <returns>False when there is no room, which is remembered.</returns>
-    public bool TrySend(NetifTransmitFlags flags, in NetifExtraInfo extra, ReadOnlySpan<DmaSegment> segments, uint length, uint tag)
+    public bool TrySend(
+        NetifTransmitFlags flags, in NetifExtraInfo extra, ReadOnlySpan<DmaSegment> segments, uint length, uint tag, int owner = 0)
     {
         _lock.Acquire();
-        bool hasRoom = _isConnected && _freePacketCount != 0 && HasLocalRoom && TryPut(flags, in extra, segments, length, tag);
+        bool hasRoom = _isConnected && _freePacketCount != 0 && HasLocalRoom && TryPut(flags, in extra, segments, length, tag, owner);
         _hasRefused |= !hasRoom;
         _lock.Release();
         return hasRoom;
     }
 
     /// <summary>Drops a packet: it is reported as sent when the queue is served.</summary>
-    public bool TryDrop(uint tag)
+    public bool TryDrop(uint tag, int owner = 0)
     {
         _lock.Acquire();
         bool hasRoom = HasLocalRoom;
         _hasRefused |= !hasRoom;
         if (hasRoom)
         {
-            _ended.Add(tag);
+            _ended.Add(tag, (byte)owner);
         }
 
         _lock.Release();
@@ -178,14 +197,18 @@ internal sealed class NetTransmitQueue
     }
 
     /// <summary>Takes a packet whose memory is no longer used.</summary>
-    public bool TryTakeSent(out uint tag)
+    public bool TryTakeSent(out uint tag) => TryTakeSent(out tag, out _);
+
+    /// <summary>Takes a packet whose memory is no longer used, and the queue of its sender.</summary>
+    public bool TryTakeSent(out uint tag, out int owner)
     {
         _lock.Acquire();
         while (_ended.Count == 0 && TryTakeResponse())
         {
         }
 
-        bool found = _ended.TryTake(out tag, out _);
+        bool found = _ended.TryTake(out tag, out byte number);
+        owner = number;
         _lock.Release();
         return found;
     }
@@ -222,12 +245,14 @@ internal sealed class NetTransmitQueue
     // What is in flight may have to be dropped: room for it is kept.
     private bool HasLocalRoom => _ended.Count + InFlight < _ended.Capacity;
 
-    private bool TryPut(NetifTransmitFlags flags, in NetifExtraInfo extra, ReadOnlySpan<DmaSegment> segments, uint length, uint tag)
+    private bool TryPut(
+        NetifTransmitFlags flags, in NetifExtraInfo extra, ReadOnlySpan<DmaSegment> segments, uint length, uint tag, int owner)
     {
         bool hasExtra = extra.Type != 0;
         int pieces = CountPieces(segments);
-        bool mustCopy = pieces > Netif.MinimumSlots;
-        int slots = pieces - (mustCopy ? 1 : 0);
+        int copied = CountCopied(segments, pieces, _takesPieces);
+        bool mustCopy = copied != 0;
+        int slots = copied == segments.Length ? 1 : pieces - (mustCopy ? 1 : 0);
         if (slots + (hasExtra ? 1 : 0) > _ring.FreeEntries || slots > _freeIdCount || (mustCopy && _freeBounceCount == 0))
         {
             return false;
@@ -235,6 +260,7 @@ internal sealed class NetTransmitQueue
 
         short packet = _freePackets[--_freePacketCount];
         _tags[packet] = tag;
+        _owners[packet] = (byte)owner;
         _piecesLeft[packet] = (short)slots;
         _bounceOf[packet] = None;
         if (hasExtra)
@@ -247,13 +273,13 @@ internal sealed class NetTransmitQueue
         int first = 0;
         if (mustCopy)
         {
-            DmaSegment together = CopyTogether(packet, segments);
-            PutPiece(packet, together.Address, size, flags | NetifTransmitFlags.MoreData);
+            ulong together = CopyTogether(packet, segments.Slice(0, copied));
+            slots--;
+            PutPiece(packet, together, size, flags | (slots != 0 ? NetifTransmitFlags.MoreData : NetifTransmitFlags.None));
             PutExtra(in extra, hasExtra);
             flags = NetifTransmitFlags.None;
             size = 0;
-            slots--;
-            first = 2;
+            first = copied;
         }
 
         for (int i = first; i < segments.Length; i++)
@@ -300,18 +326,28 @@ internal sealed class NetTransmitQueue
         }
     }
 
-    // The packet's private beginning and what lies next to it in the sender's memory: together they were one slot of a guest.
-    private DmaSegment CopyTogether(short packet, ReadOnlySpan<DmaSegment> segments)
+    private ulong CopyTogether(short packet, ReadOnlySpan<DmaSegment> segments)
     {
         short bounce = _freeBounces[--_freeBounceCount];
         _bounceOf[packet] = bounce;
         ulong address = _memory + (ulong)(1 + bounce) * Cpu.PageSize;
-        uint first = segments[0].Length;
-        uint second = segments[1].Length;
-        PhysicalMemory.Bytes(segments[0].Address, (int)first).CopyTo(PhysicalMemory.Bytes(address, (int)first));
-        PhysicalMemory.Bytes(segments[1].Address, (int)second).CopyTo(PhysicalMemory.Bytes(address + first, (int)second));
-        return new DmaSegment(address, first + second);
+        uint length = 0;
+        for (int i = 0; i < segments.Length; i++)
+        {
+            int count = (int)segments[i].Length;
+            PhysicalMemory.Bytes(segments[i].Address, count).CopyTo(PhysicalMemory.Bytes(address + length, count));
+            length += segments[i].Length;
+        }
+
+        return address;
     }
+
+    /// <summary>
+    /// Segments at the beginning that go into one page together: the packet's private beginning and what lies next to it in the sender's memory
+    /// where a slot would be too many (together they were one slot of a guest), all where the backend takes one slot.
+    /// </summary>
+    private static int CountCopied(ReadOnlySpan<DmaSegment> segments, int pieces, bool takesPieces) =>
+        pieces == 1 ? 0 : !takesPieces ? segments.Length : pieces > Netif.MinimumSlots ? 2 : 0;
 
     /// <summary>Slots that segments take: each page of each.</summary>
     private static int CountPieces(ReadOnlySpan<DmaSegment> segments)
@@ -327,8 +363,16 @@ internal sealed class NetTransmitQueue
     }
 
     /// <summary>Whether a packet's segments can be put into slots that every backend takes.</summary>
-    public static bool Fits(ReadOnlySpan<DmaSegment> segments)
+    /// <param name="segments">The packet.</param>
+    /// <param name="length">Its bytes.</param>
+    /// <param name="takesPieces">Whether the backend takes packets of more than one piece.</param>
+    public static bool Fits(ReadOnlySpan<DmaSegment> segments, uint length, bool takesPieces)
     {
+        if (!takesPieces)
+        {
+            return length <= Cpu.PageSize;
+        }
+
         int pieces = CountPieces(segments);
         return pieces <= Netif.MinimumSlots
             || (pieces == MaximumPieces && segments.Length > 1 && segments[0].Length + segments[1].Length <= Cpu.PageSize
@@ -387,7 +431,7 @@ internal sealed class NetTransmitQueue
             }
 
             _freePackets[_freePacketCount++] = packet;
-            _ended.Add(_tags[packet]);
+            _ended.Add(_tags[packet], _owners[packet]);
         }
 
         return true;
