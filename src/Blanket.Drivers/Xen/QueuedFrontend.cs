@@ -115,8 +115,6 @@ public abstract class QueuedFrontend : XenbusFrontend
     protected sealed override bool Open(BackendNodes offer, FrontendNodes nodes)
     {
         int queues = offer.TryRead(QueueLimitName, uint.MaxValue, out ulong limit) && limit != 0 ? (int)Math.Min(limit, (ulong)_queueCount) : 1;
-        Health.Forget();
-        Volatile.Write(ref _isRecovering, 0);
         Volatile.Write(ref _activeQueues, queues);
         for (int i = queues; i < _queueCount; i++)
         {
@@ -148,6 +146,10 @@ public abstract class QueuedFrontend : XenbusFrontend
         }
 
         AddNodes(offer, nodes);
+
+        // Not before: what an old ring still holds is looked at while the queues are prepared, but not that of a broken one.
+        Health.Forget();
+        Volatile.Write(ref _isRecovering, 0);
         return true;
     }
 

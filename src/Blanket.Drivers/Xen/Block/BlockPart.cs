@@ -14,6 +14,9 @@ internal enum BlockPartState : byte
     /// <summary>In the ring.</summary>
     Sent,
 
+    /// <summary>Another queue does it, as a request of its own: this one's backend is gone, and the next takes fewer queues.</summary>
+    Lent,
+
     /// <summary>Answered or given up, while the backend still uses its pages: they are not the client's yet.</summary>
     Ending,
 }
@@ -60,6 +63,9 @@ internal struct BlockTransfer
 {
     public uint Tag;
     public short PartsLeft;
+
+    /// <summary>It is a part of another queue's.</summary>
+    public bool IsBorrowed;
     public BlockStatus Status;
 
     /// <summary>Next free record.</summary>

@@ -25,6 +25,9 @@ internal sealed class BlockQueue
 
     private const short None = -1;
 
+    // Beside the status of a completion: it is another queue's.
+    private const byte BorrowedMark = 0x80;
+
     // Pages whose grants are reserved: 32 requests of 32 pages, or 128 of 8.
     private const int PieceCapacity = 1024;
 
@@ -217,9 +220,14 @@ internal sealed class BlockQueue
     {
         _lock.Acquire();
         _isConnected = false;
-        while (_oldest != None)
+        short next;
+        for (short index = _oldest; index != None; index = next)
         {
-            End(_oldest, BlockStatus.Error);
+            next = _parts[index].Newer;
+            if (_parts[index].State != BlockPartState.Lent)
+            {
+                End(index, BlockStatus.Error);
+            }
         }
 
         _firstWaiting = None;
@@ -228,15 +236,96 @@ internal sealed class BlockQueue
 
     /// <summary>Puts a request that was checked into the ring.</summary>
     /// <returns>False when there is no room, which is remembered.</returns>
-    public bool TrySubmit(BlkifOperation operation, in BlockRequest request, ReadOnlySpan<DmaSegment> segments)
+    public bool TrySubmit(BlkifOperation operation, in BlockRequest request, ReadOnlySpan<DmaSegment> segments) =>
+        TrySubmit(operation, in request, segments, false);
+
+    private bool TrySubmit(BlkifOperation operation, in BlockRequest request, ReadOnlySpan<DmaSegment> segments, bool isBorrowed)
     {
         _lock.Acquire();
         bool hasRoom = _isConnected && _firstWaiting == None && HasLocalRoom && _freeTransferCount != 0
-            && (segments.IsEmpty ? TryPutOne(operation, in request) : TryPutData(operation, in request, segments));
+            && (segments.IsEmpty ? TryPutOne(operation, in request, isBorrowed) : TryPutData(operation, in request, segments, isBorrowed));
         _hasRefused |= !hasRoom;
         _lock.Release();
         return hasRoom;
     }
+
+    // ---- Work of another queue, which the backend does not take
+
+    /// <summary>Takes over what waits in a parked queue, as far as there is room. One CPU at a time does this for a device.</summary>
+    /// <param name="owner">The parked queue.</param>
+    /// <param name="segments">Room for <see cref="MaximumPieces"/>.</param>
+    /// <returns>Whether something was put into the ring.</returns>
+    public bool Borrow(BlockQueue owner, Span<DmaSegment> segments)
+    {
+        bool hasMoved = false;
+        while (owner.TryLend(segments, out BlkifOperation operation, out BlockRequest request, out int count))
+        {
+            if (!TrySubmit(operation, in request, segments.Slice(0, count), true))
+            {
+                owner.TakeBack((short)(request.Tag & 0xffff));
+                break;
+            }
+
+            hasMoved = true;
+        }
+
+        return hasMoved;
+    }
+
+    /// <summary>What another queue has borrowed ended.</summary>
+    /// <param name="tag">Its tag there; the upper half is the number of this queue.</param>
+    /// <param name="status">How it ended.</param>
+    public void EndLent(uint tag, BlockStatus status)
+    {
+        _lock.Acquire();
+        End((short)(tag & 0xffff), status);
+        _lock.Release();
+    }
+
+    private bool TryLend(Span<DmaSegment> segments, out BlkifOperation operation, out BlockRequest request, out int count)
+    {
+        operation = default;
+        request = default;
+        count = 0;
+        _lock.Acquire();
+        short index = _isConnected ? None : _firstWaiting;
+        if (index != None)
+        {
+            ref BlockPart part = ref _parts[index];
+            part.State = BlockPartState.Lent;
+            _firstWaiting = part.Newer;
+            operation = part.Operation;
+            request.Operation = OperationOf(in part);
+            request.Sector = part.Sector;
+            request.SectorCount = part.SectorCount;
+            request.Tag = (uint)_number << 16 | (ushort)index;
+            for (int piece = part.FirstPiece; piece != BlockPieceTable.None; piece = _pieces.Next(piece))
+            {
+                segments[count++] = _pieces[piece].Segment;
+            }
+        }
+
+        _lock.Release();
+        return index != None;
+    }
+
+    private void TakeBack(short index)
+    {
+        _lock.Acquire();
+        _parts[index].State = BlockPartState.Waiting;
+        _firstWaiting = index;
+        _lock.Release();
+    }
+
+    private static BlockOperation OperationOf(in BlockPart part) => part.Operation switch
+    {
+        BlkifOperation.Read => BlockOperation.Read,
+        BlkifOperation.Write => part.PieceCount == 0 ? BlockOperation.WriteZeroes : BlockOperation.Write,
+        BlkifOperation.Discard => BlockOperation.Discard,
+        _ => BlockOperation.Flush,
+    };
+
+    // ---- Completion
 
     /// <summary>Ends a request without the backend; it is reported when the queue is served.</summary>
     public bool TryEndLocally(uint tag, BlockStatus status)
@@ -268,7 +357,10 @@ internal sealed class BlockQueue
     /// <summary>Takes one request that ended.</summary>
     /// <param name="tag">The client's name for it.</param>
     /// <param name="status">How it ended.</param>
-    public bool TryTakeCompletion(out uint tag, out BlockStatus status)
+    public bool TryTakeCompletion(out uint tag, out BlockStatus status) => TryTakeCompletion(out tag, out status, out _);
+
+    /// <summary>The same; <paramref name="isBorrowed"/> tells that it is for <see cref="EndLent"/> of another queue.</summary>
+    public bool TryTakeCompletion(out uint tag, out BlockStatus status, out bool isBorrowed)
     {
         _lock.Acquire();
         while (_local.Count == 0 && TryTakeResponse())
@@ -276,7 +368,8 @@ internal sealed class BlockQueue
         }
 
         bool found = _local.TryTake(out tag, out byte localStatus);
-        status = (BlockStatus)localStatus;
+        status = (BlockStatus)(localStatus & ~BorrowedMark);
+        isBorrowed = (localStatus & BorrowedMark) != 0;
         _lock.Release();
         return found;
     }
@@ -333,7 +426,7 @@ internal sealed class BlockQueue
 
     // ---- Submission
 
-    private bool TryPutOne(BlkifOperation operation, in BlockRequest request)
+    private bool TryPutOne(BlkifOperation operation, in BlockRequest request, bool isBorrowed)
     {
         if (_ring.FreeEntries == 0 || _freePartCount == 0)
         {
@@ -348,7 +441,7 @@ internal sealed class BlockQueue
             return false;
         }
 
-        short index = NewPart(operation, NewTransfer(request.Tag));
+        short index = NewPart(operation, NewTransfer(request.Tag, isBorrowed));
         ref BlockPart part = ref _parts[index];
         part.Sector = request.Operation == BlockOperation.Flush ? 0 : request.Sector;
         part.SectorCount = request.Operation == BlockOperation.Flush ? 0 : request.SectorCount;
@@ -357,10 +450,10 @@ internal sealed class BlockQueue
         return true;
     }
 
-    private bool TryPutData(BlkifOperation operation, in BlockRequest request, ReadOnlySpan<DmaSegment> segments)
+    private bool TryPutData(BlkifOperation operation, in BlockRequest request, ReadOnlySpan<DmaSegment> segments, bool isBorrowed)
     {
         BlockPieceReader reader = new(segments);
-        short transfer = NewTransfer(request.Tag);
+        short transfer = NewTransfer(request.Tag, isBorrowed);
         short before = _newest;
         ulong sector = request.Sector;
         ulong sectors;
@@ -421,13 +514,14 @@ internal sealed class BlockQueue
         FreeTransfer(transfer);
     }
 
-    private short NewTransfer(uint tag)
+    private short NewTransfer(uint tag, bool isBorrowed)
     {
         short index = _freeTransfer;
         ref BlockTransfer transfer = ref _transfers[index];
         _freeTransfer = transfer.Next;
         _freeTransferCount--;
         transfer.Tag = tag;
+        transfer.IsBorrowed = isBorrowed;
         transfer.PartsLeft = 0;
         transfer.Status = BlockStatus.Success;
         return index;
@@ -681,7 +775,7 @@ internal sealed class BlockQueue
         FreePart(index);
         if (--transfer.PartsLeft == 0)
         {
-            _local.Add(transfer.Tag, (byte)transfer.Status);
+            _local.Add(transfer.Tag, (byte)((byte)transfer.Status | (transfer.IsBorrowed ? BorrowedMark : 0)));
             FreeTransfer(number);
         }
     }
@@ -723,9 +817,16 @@ internal sealed class BlockQueue
         }
 
         short next;
+        _firstWaiting = None;
         for (short index = _oldest; index != None; index = next)
         {
             next = _parts[index].Newer;
+            if (_parts[index].State == BlockPartState.Lent)
+            {
+                // Older than all that wait: it goes on where it is.
+                continue;
+            }
+
             if (_parts[index].State == BlockPartState.Sent && !_pieces.TryRevoke(_parts[index].FirstPiece))
             {
                 // It cannot be granted to another: it ends when this one lets go.
@@ -734,15 +835,21 @@ internal sealed class BlockQueue
             }
 
             _parts[index].State = BlockPartState.Waiting;
+            _firstWaiting = _firstWaiting == None ? index : _firstWaiting;
         }
-
-        _firstWaiting = _oldest;
     }
 
     private void SendWaiting()
     {
         while (_firstWaiting != None && _ring.FreeEntries != 0)
         {
+            if (_parts[_firstWaiting].State != BlockPartState.Waiting)
+            {
+                // Lent while those behind it were sent, or the other way round.
+                _firstWaiting = _parts[_firstWaiting].Newer;
+                continue;
+            }
+
             // The backend before this one may have taken longer requests.
             if (Pieces(in _parts[_firstWaiting]) > _partPieces)
             {

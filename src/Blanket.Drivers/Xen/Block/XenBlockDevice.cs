@@ -1,5 +1,6 @@
 using System;
 using System.Numerics;
+using System.Threading;
 using Blanket.Abi.Xen.Io;
 using Blanket.Machine;
 
@@ -22,6 +23,9 @@ internal sealed class XenBlockDevice : QueuedFrontend
     private const int CompletionBudget = 2 * BlockQueue.MaximumParts;
 
     private readonly BlockQueue?[] _queues = new BlockQueue?[MaximumQueues];
+
+    // Segments of a request that changes queues; whose CPU the flag names.
+    private readonly DmaSegment[] _moved = new DmaSegment[BlockQueue.MaximumPieces];
     private readonly uint _zeroReference;
     private readonly ulong _zeroFrame;
     private readonly bool _hasZeroPage;
@@ -29,6 +33,7 @@ internal sealed class XenBlockDevice : QueuedFrontend
     private ushort _handle;
     private int _ringOrder;
     private int _entryPieces;
+    private int _isMoving;
 
     public XenBlockDevice(XenTransport xen, uint deviceId)
         : base(xen, FrontendKind.Block, deviceId)
@@ -179,7 +184,7 @@ internal sealed class XenBlockDevice : QueuedFrontend
         }
 
         // Features and the size of blocks stay what they were when rings were connected.
-        System.Threading.Volatile.Write(ref _geometry.Sectors, geometry.Sectors);
+        Volatile.Write(ref _geometry.Sectors, geometry.Sectors);
         _geometry.IsReadOnly = geometry.IsReadOnly;
         LogLine line = Describe();
         line.Text(", now "u8).Decimal(geometry.Sectors).Text(geometry.IsReadOnly ? " sectors, read-only"u8 : " sectors"u8).End();
@@ -200,16 +205,27 @@ internal sealed class XenBlockDevice : QueuedFrontend
         int budget = CompletionBudget;
         do
         {
-            while (budget > 0 && queue.TryTakeCompletion(out uint tag, out BlockStatus status))
+            while (budget > 0 && queue.TryTakeCompletion(out uint tag, out BlockStatus status, out bool isBorrowed))
             {
                 budget--;
-                client?.Completed(tag, status);
+                if (isBorrowed)
+                {
+                    int owner = (int)(tag >> 16);
+                    Queue(owner).EndLent(tag, status);
+                    ServeLater(owner);
+                }
+                else
+                {
+                    client?.Completed(tag, status);
+                }
             }
 
             if (queue.Continue())
             {
                 Notify(index);
             }
+
+            BorrowFromParked(index);
         }
         while (budget > 0 && !queue.TryRequestEvent());
 
@@ -230,6 +246,27 @@ internal sealed class XenBlockDevice : QueuedFrontend
         for (int i = 0; i < QueueCount; i++)
         {
             Disk.Client?.RoomAvailable(i);
+        }
+    }
+
+    // What was in flight in queues that this backend does not take is done by those that it takes.
+    private void BorrowFromParked(int index)
+    {
+        if (ActiveQueues == QueueCount || index >= ActiveQueues || Interlocked.CompareExchange(ref _isMoving, 1, 0) != 0)
+        {
+            return;
+        }
+
+        bool hasMoved = false;
+        for (int i = ActiveQueues; i < QueueCount; i++)
+        {
+            hasMoved |= IsServedBy(i, index) && Queue(index).Borrow(Queue(i), _moved);
+        }
+
+        Volatile.Write(ref _isMoving, 0);
+        if (hasMoved)
+        {
+            KickQueue(index);
         }
     }
 
