@@ -35,6 +35,9 @@ public static class Management
     /// <summary>Most bytes of <see cref="ManagementCommand.DebugKeys"/>.</summary>
     public const int MaximumKeys = 64;
 
+    /// <summary>Number of the port that carries the protocol on a line that consoles share (docs/platform.md).</summary>
+    public const uint SharedLinePort = 65535;
+
     /// <summary>Name of the port of L0's console device that carries the protocol.</summary>
     public static System.ReadOnlySpan<byte> PortName => "blanket.management"u8;
 }

@@ -44,11 +44,17 @@ internal static class StartCommand
         }
 
         byte[] bundle = await BundleBuilder.BuildAsync(plan, string.Empty, cancellation).ConfigureAwait(false);
-        await GuestPorts.RemoveOthersAsync(instance, running, cancellation).ConfigureAwait(false);
-        bool hasPort = System.IO.File.Exists(instance.ConsoleSocket(name));
-        if (!hasPort)
+        if (System.IO.File.Exists(instance.QmpSocket))
         {
-            await GuestPorts.AddAsync(instance, name, cancellation).ConfigureAwait(false);
+            await GuestPorts.RemoveOthersAsync(instance, running, cancellation).ConfigureAwait(false);
+            if (!System.IO.File.Exists(instance.ConsoleSocket(name)))
+            {
+                await GuestPorts.AddAsync(instance, name, cancellation).ConfigureAwait(false);
+            }
+        }
+        else
+        {
+            report.Warning($"{name} has no console: the instance's provider offers no further ports");
         }
 
         ulong end = await LogCommands.EndAsync(client, cancellation).ConfigureAwait(false);

@@ -81,7 +81,7 @@ internal sealed class PreparedRun : IDisposable
         Directory.Delete(_directory, recursive: true);
     }
 
-    /// <summary>Where other commands find the run; null on Xen and without Blanket, where there is nothing to find yet.</summary>
+    /// <summary>Where other commands find the run; null without Blanket, where there is nothing to find.</summary>
     internal Instance? Instance { get; private set; }
 
     /// <summary>A sink that also lets other commands see and use a guest's console.</summary>
@@ -155,7 +155,7 @@ internal sealed class PreparedRun : IDisposable
         await (boots
             ? BootDisk.WriteAsync(Project.Image, bundle, file, cancellation)
             : File.WriteAllBytesAsync(file, bundle, cancellation)).ConfigureAwait(false);
-        Instance = settings.Xen is null ? Instance.Create(settings.Name) : null;
+        Instance = Instance.Create(settings.Name);
         ParseLog = static line => RunEvent.TryParse(line) is RunEvent happening ? [happening] : [];
         return machine with
         {

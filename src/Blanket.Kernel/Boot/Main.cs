@@ -134,6 +134,7 @@ internal static unsafe class Main
     {
         Memory.BootArena.Enter();
         bool hasGuests = GuestManager.Initialize(information.Bundle.Start, information.Bundle.Length);
+        XenPlatform.ListenToConsole();
         Memory.BootArena.Leave();
         if (!hasGuests)
         {

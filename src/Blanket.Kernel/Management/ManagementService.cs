@@ -4,8 +4,10 @@ using System.Runtime.InteropServices;
 using Blanket.Abi;
 using Blanket.Abi.Xen;
 using Blanket.Drivers;
+using Blanket.Drivers.Xen.Console;
 using Blanket.Kernel.Guests;
 using Blanket.Kernel.Platform;
+using Blanket.Kernel.Platform.Xen;
 using Blanket.Kernel.Services;
 using Blanket.Machine;
 
@@ -27,13 +29,14 @@ internal static class ManagementService
     /// <summary>Listens on L0's ports for it, where there are any; once at boot, in an allocation scope, when devices were found.</summary>
     internal static void Initialize()
     {
-        ConsolePort? port = DeviceRegistry.Found.FindConsole(Abi.Management.PortName);
+        XenConsole? line = XenPlatform.Console;
+        ConsolePort? port = line != null ? line.CreatePort(Abi.Management.SharedLinePort) : DeviceRegistry.Found.FindConsole(Abi.Management.PortName);
         if (port != null && port.Client == null)
         {
             s_channel = new ManagementChannel(port);
         }
 
-        ConsolePort? console = DeviceRegistry.Found.FindConsole("blanket.console"u8);
+        ConsolePort? console = line != null ? line.Log : DeviceRegistry.Found.FindConsole("blanket.console"u8);
         if (console != null && console.Client == null)
         {
             s_keys = new OperatorKeys(console);

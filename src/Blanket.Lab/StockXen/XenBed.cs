@@ -106,6 +106,7 @@ public static class XenBed
             Kernel = image.Hypervisor,
             Module = null,
             BootDisk = null,
+            Instance = null,
             CommandLine = XenOptions(dom0),
             MemoryMiB = dom0 + XenMemoryMiB + (machine.MemoryMiB * copies),
             Cpus = domain.IsMeasured ? machine.Cpus : Math.Max(machine.Cpus, MinimumCpus),

@@ -4,6 +4,7 @@ using System.IO;
 using System.Linq;
 using System.Net.Sockets;
 using System.Threading.Tasks;
+using Blanket.Abi;
 using Blanket.Lab.Bundles;
 using Blanket.Lab.Qemu;
 using Blanket.Lab.Runs;
@@ -22,6 +23,7 @@ public sealed class XenMachine : IL0Machine
     private readonly SharedConsole? _console;
     private readonly Task _serialLine;
     private readonly XenControl _control;
+    private readonly PortServer? _management;
 
     internal XenMachine(VirtualMachine machine, XenDomain domain, string job, IConsoleSink? log)
     {
@@ -30,7 +32,9 @@ public sealed class XenMachine : IL0Machine
         Stream line = machine.Console(XenBed.DomainPort);
         if (domain.Machine.ConsolePorts.Count > 0)
         {
-            _console = new SharedConsole(line, domain.Machine.ConsolePorts.Select(port => port.Number), MachinePlan.BlanketConsolePort);
+            IEnumerable<uint> ports = domain.Machine.ConsolePorts.Select(port => port.Number).Append(Management.SharedLinePort);
+            _console = new SharedConsole(line, ports, MachinePlan.BlanketConsolePort);
+            _management = new PortServer(_console.Streams[Management.SharedLinePort], domain.Machine.Instance?.ManagementSocket);
         }
 
         Log = _console?.Streams[MachinePlan.BlanketConsolePort] ?? line;
@@ -71,6 +75,7 @@ public sealed class XenMachine : IL0Machine
         await _machine.DisposeAsync().ConfigureAwait(false);
         await _serialLine.ConfigureAwait(false);
         await _control.Finished.ConfigureAwait(false);
+        _management?.Dispose();
         Directory.Delete(_job, recursive: true);
     }
 

@@ -22,7 +22,8 @@ domain_id() {
     return 1
 }
 
-# Copies the domain's console until the domain is gone for good; while a word is obeyed, it may be away.
+# Copies the domain's console until the domain is gone for good; while a word is obeyed, it may be away. A domain that was created paused begins
+# when its console is open: it may be gone again in less time than that takes.
 follow() {
     while :; do
         tty=$(xenstore-read "/local/domain/$(domain_id)/console/tty" 2> /dev/null)
@@ -30,9 +31,17 @@ follow() {
             cat <&3 > "$tty" &
             input=$!
             # Ends when xenconsoled has nothing more of this domain.
-            cat "$tty" >&3 2> /dev/null
+            exec 5< "$tty"
+            cat <&5 >&3 2> /dev/null &
+            output=$!
+            exec 5<&-
+            if [ -e /tmp/paused ]; then
+                rm /tmp/paused
+                xl unpause blanket
+            fi
+            wait "$output"
             kill "$input"
-        elif [ ! -e /tmp/busy ]; then
+        elif [ ! -e /tmp/busy ] && [ ! -e /tmp/paused ]; then
             break
         else
             sleep 0.1
@@ -84,7 +93,8 @@ listen() {
 }
 
 [ -e /job/prepare.sh ] && . /job/prepare.sh
-if ! xl create /job/domain.cfg > /var/log/xen/create.log 2>&1; then
+touch /tmp/paused
+if ! xl create -p /job/domain.cfg > /var/log/xen/create.log 2>&1; then
     # The device model's log is there for HVM domains only.
     sed 's/^/bed: /' /var/log/xen/create.log /var/log/xen/qemu-dm-blanket.log 2> /dev/null
     fail "xl create: $(tail -n 1 /var/log/xen/create.log)"

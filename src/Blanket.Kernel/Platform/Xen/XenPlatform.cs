@@ -54,6 +54,15 @@ internal static class XenPlatform
     /// <summary>Adds a guest's port to the console; in an allocation scope that lasts as long as the machine.</summary>
     internal static void CreateConsolePort(uint number) => s_console?.CreatePort(number);
 
+    /// <summary>Takes what is typed on the console from now on: its ports are there. What came before waits in the ring.</summary>
+    internal static void ListenToConsole()
+    {
+        if (s_console != null && s_events.Attach(s_console.EventPort, s_console))
+        {
+            s_console.Handle();
+        }
+    }
+
     /// <summary>Maps the shared frames; then the clock can be read. Once, in an allocation scope.</summary>
     internal static void InitializeSharedFrames()
     {
@@ -117,11 +126,6 @@ internal static class XenPlatform
         {
             Log.Line("xen: no xenstore: its devices cannot be used"u8).End();
             return;
-        }
-
-        if (s_console != null)
-        {
-            s_events.Attach(s_console.EventPort, s_console);
         }
 
         Transport = new XenTransport(s_calls, grants, s_events, store, interrupts);
