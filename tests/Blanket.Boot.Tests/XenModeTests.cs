@@ -9,6 +9,22 @@ public sealed class XenModeTests
     // Scenarios of the test kernel: one for each CPU.
     private static readonly string[] s_guests = ["batches", "privileged"];
 
+    /// <summary>The default guest of a machine that GRUB starts from an emulated disk: its own disk and network are seen once, by their PV devices.</summary>
+    [Fact]
+    public async Task DefaultGuestPassesItsSelfTestInAnHvmDomain()
+    {
+        BlanketCommand run = await BlanketCommand.RunAsync(
+            BootDirectory.For($"Xen-{nameof(DefaultGuestPassesItsSelfTestInAnHvmDomain)}"), ["--l0", "xen", "--l0-mode", "hvm"]);
+        run.RequireStatus(0);
+        run.RequireInLog("guest", "selftest: passed");
+        foreach (string text in new[] { "emulated disks and network interfaces are unplugged", "xen vbd/", "xen vif/0 of domain 0" })
+        {
+            run.RequireInLog("blanket", text);
+        }
+
+        run.RequireInLog("xen", "reason code 0");
+    }
+
     /// <summary>Two CPUs that receive events, a guest on each, and an end in order.</summary>
     [Theory]
     [InlineData("pvh")]
