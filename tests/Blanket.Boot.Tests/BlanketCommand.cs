@@ -20,16 +20,20 @@ internal sealed record BlanketCommand(BootDirectory Directory, ToolResult Result
     /// <param name="directory">Of the test.</param>
     /// <param name="arguments">Further arguments of <c>run</c>: guest configurations, options.</param>
     /// <param name="timeoutSeconds">When the run is ended.</param>
-    internal static Task<BlanketCommand> RunAsync(BootDirectory directory, IEnumerable<string> arguments, int timeoutSeconds = DefaultTimeoutSeconds) =>
+    /// <param name="prefix">A program with arguments that runs the command.</param>
+    internal static Task<BlanketCommand> RunAsync(
+        BootDirectory directory, IEnumerable<string> arguments, int timeoutSeconds = DefaultTimeoutSeconds, params string[] prefix) =>
         CallAsync(
             directory,
-            ["run", "--headless", "--console-dir", directory.Root, "--timeout", timeoutSeconds.ToString(CultureInfo.InvariantCulture), .. arguments]);
+            ["run", "--headless", "--console-dir", directory.Root, "--timeout", timeoutSeconds.ToString(CultureInfo.InvariantCulture), .. arguments],
+            prefix);
 
     /// <summary>Calls the command; keeps what it says in <c>command.log</c>.</summary>
-    internal static async Task<BlanketCommand> CallAsync(BootDirectory directory, IEnumerable<string> arguments)
+    internal static async Task<BlanketCommand> CallAsync(BootDirectory directory, IEnumerable<string> arguments, params string[] prefix)
     {
         string program = Path.Combine(AppContext.BaseDirectory, "blanket.dll");
-        ToolResult result = await Tool.RunAsync("dotnet", [program, .. arguments]);
+        string[] command = [.. prefix, "dotnet", program, .. arguments];
+        ToolResult result = await Tool.RunAsync(command[0], command[1..]);
         directory.Write("command.log", result.Text + result.Error);
         return new BlanketCommand(directory, result);
     }

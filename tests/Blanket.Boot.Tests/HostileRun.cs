@@ -67,8 +67,7 @@ internal sealed class HostileRun
         RequirePoweroff(GoodGuest);
         Assert.Contains("verified to the end", _directory.ReadLog(GoodGuest), StringComparison.Ordinal);
         Assert.True(_verified > 0, "the good guest verified nothing");
-        int[] used = FrameUse.Read(_directory);
-        Assert.True(used.Length == 2 && used[0] == used[1], $"frames in use before the first guest and after the last: {string.Join(", ", used)} (logs: {_directory.Root})");
+        Audit.RequireNothingLeft(_directory);
     }
 
     private void Note(RunEvent happening)

@@ -53,7 +53,7 @@ public sealed class SeveralGuestsTests
             name,
             "pair.sh",
             $"address={address} peer={peer}",
-            [("compat", compat)],
+            compat,
             TestGuest.Disks(directory.CreateDisk(name + ".raw", 4)),
             "vif = [ \"\" ]");
 

@@ -13,9 +13,14 @@ namespace Blanket.Boot.Tests;
 /// <summary>The small guest with another first process, command line or devices.</summary>
 internal sealed class TestGuest
 {
+    private const int DefaultMemoryMiB = 256;
+
     private readonly SmallGuest _small;
 
     private TestGuest(SmallGuest small) => _small = small;
+
+    /// <summary>Memory of guests whose configuration is written from now on, in MiB.</summary>
+    internal int MemoryMiB { get; set; } = DefaultMemoryMiB;
 
     /// <summary>Path of the kernel.</summary>
     internal string Kernel => _small.Kernel;
@@ -38,48 +43,45 @@ internal sealed class TestGuest
     /// <param name="settings">Further lines.</param>
     /// <returns>Its path.</returns>
     internal string Write(BootDirectory directory, string name, string commandLine, params string[] settings) =>
-        WriteConfiguration(directory, name, Kernel, [$"ramdisk = \"{Ramdisk}\"", $"cmdline = \"console=hvc0 {commandLine}\"", .. settings]);
+        WriteConfiguration(directory, name, Kernel, MemoryMiB, [$"ramdisk = \"{Ramdisk}\"", $"cmdline = \"console=hvc0 {commandLine}\"", .. settings]);
 
     /// <summary>Writes a configuration of a guest whose first process is a script of this project.</summary>
     /// <returns>Its path.</returns>
     internal string WriteWithInit(BootDirectory directory, string name, string script, params string[] settings) =>
         WriteWithInit(directory, name, script, string.Empty, [], settings);
 
-    /// <summary>Writes a configuration of a guest whose first process is a script of this project, with more on its command line and programs for it.</summary>
+    /// <summary>
+    /// Writes a configuration of a guest whose first process is a script of this project, with more on its command line and an archive of more files.
+    /// </summary>
     /// <returns>Its path.</returns>
-    internal string WriteWithInit(
-        BootDirectory directory, string name, string script, string commandLine, IEnumerable<(string Name, byte[] Content)> programs, params string[] settings)
+    internal string WriteWithInit(BootDirectory directory, string name, string script, string commandLine, byte[] more, params string[] settings)
     {
         // The kernel unpacks one archive behind the other.
         CpioArchive archive = new();
         archive.AddFile("common.sh", Resource("common.sh"));
         archive.AddFile(script, Resource(script), executable: true);
-        foreach ((string program, byte[] content) in programs)
-        {
-            archive.AddFile(program, content, executable: true);
-        }
-
         string ramdisk = directory.PathOf(name + ".cpio");
-        File.WriteAllBytes(ramdisk, [.. File.ReadAllBytes(Ramdisk), .. archive.ToArray()]);
+        File.WriteAllBytes(ramdisk, [.. File.ReadAllBytes(Ramdisk), .. archive.ToArray(), .. more]);
         return WriteConfiguration(
-            directory, name, Kernel, [$"ramdisk = \"{ramdisk}\"", $"cmdline = \"console=hvc0 panic=-1 rdinit=/{script} {commandLine}\"", .. settings]);
+            directory, name, Kernel, MemoryMiB, [$"ramdisk = \"{ramdisk}\"", $"cmdline = \"console=hvc0 panic=-1 rdinit=/{script} {commandLine}\"", .. settings]);
     }
 
-    /// <summary>A 32-bit program of this project, assembled and linked.</summary>
+    /// <summary>An archive with a 32-bit program of this project, <c>/compat</c>, assembled and linked.</summary>
     internal static async Task<byte[]> AssembleCompatProgramAsync(BootDirectory directory)
     {
         string objectFile = directory.PathOf("compat.o");
         string program = directory.PathOf("compat");
         await Tool.RequireAsync("as", ["--32", "-o", objectFile, "-"], Resource("compat.S"));
         await Tool.RequireAsync("ld.lld", ["-m", "elf_i386", "-static", "-o", program, objectFile]);
-        return await File.ReadAllBytesAsync(program);
+        CpioArchive archive = new();
+        archive.AddFile("compat", await File.ReadAllBytesAsync(program), executable: true);
+        return archive.ToArray();
     }
 
     /// <summary>Writes a configuration with a kernel and nothing else but the given lines.</summary>
     /// <returns>Its path.</returns>
-    internal static string WriteConfiguration(BootDirectory directory, string name, string kernel, IEnumerable<string> settings)
+    private static string WriteConfiguration(BootDirectory directory, string name, string kernel, int memoryMiB, IEnumerable<string> settings)
     {
-        const int memoryMiB = 256;
         IEnumerable<string> lines =
         [
             $"name = \"{name}\"",

@@ -249,6 +249,21 @@ public sealed class MisbehaviourTests
     }
 
     [Fact]
+    public void ADeviceThatIsGoneFailsItsRequests()
+    {
+        (FakeBlockDevice device, BlockDevice disk, RecordingBlockClient client) = Start(s_modern);
+        ulong page = FakeMachine.NewPage();
+        Submit(disk, 0, 3, page);
+        device.IsGone = true;
+        device.AskForReset();
+        _machine.Interrupts.Deliver();
+        Submit(disk, 3, 2, page);
+        _machine.Interrupts.Deliver();
+        Assert.Equal([0u, 1u, 2u, 3u, 4u], client.Ended.Select(e => e.Tag).Order());
+        Assert.All(client.Ended, e => Assert.Equal(BlockStatus.Error, e.Status));
+    }
+
+    [Fact]
     public void ADeviceThatComesBackWithOtherFeaturesIsNotUsed()
     {
         (FakeBlockDevice device, BlockDevice disk, RecordingBlockClient client) = Start(s_modern);

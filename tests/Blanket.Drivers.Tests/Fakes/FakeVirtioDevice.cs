@@ -61,6 +61,9 @@ public abstract class FakeVirtioDevice
     /// <summary>A reset never ends.</summary>
     public bool IgnoresReset { get; set; }
 
+    /// <summary>The device has been taken out: nobody answers its registers, which reads as all ones.</summary>
+    public bool IsGone { get; set; }
+
     /// <summary>FEATURES_OK is not accepted.</summary>
     public bool RefusesFeatures { get; set; }
 
@@ -221,7 +224,7 @@ public abstract class FakeVirtioDevice
     {
         if (value == 0)
         {
-            if (!IgnoresReset)
+            if (!IgnoresReset && !IsGone)
             {
                 Resets++;
                 Reset();
@@ -277,6 +280,8 @@ public abstract class FakeVirtioDevice
 
     private ushort AcceptVector(ushort vector) => RefusesVectors || vector >= Options.Vectors ? (ushort)0xffff : vector;
 
+    private byte ReadStatus() => IsGone ? byte.MaxValue : Status;
+
     private byte TakeInterruptStatus()
     {
         byte status = _interruptStatus;
@@ -308,7 +313,7 @@ public abstract class FakeVirtioDevice
                 4 => device._deviceFeatureSelect > 1 ? 0 : (uint)(device.DeviceFeatures >> (int)(32 * device._deviceFeatureSelect)),
                 16 => device._configurationVector,
                 18 => (ushort)device.Queues.Length,
-                20 => device.Status,
+                20 => device.ReadStatus(),
                 21 => device._generation,
                 24 => Queue?.Size ?? 0u,
                 26 => Queue?.Vector ?? 0xffffu,
@@ -426,7 +431,7 @@ public abstract class FakeVirtioDevice
                 4 => (uint)device.DriverFeatures,
                 8 => (uint)((Queue?.Descriptors ?? 0) >> 12),
                 12 => Queue?.MaximumSize ?? 0u,
-                18 => device.Status,
+                18 => device.ReadStatus(),
                 19 => device.TakeInterruptStatus(),
                 20 => device._configurationVector,
                 22 => Queue?.Vector ?? 0xffffu,

@@ -1,0 +1,101 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.Linq;
+using System.Threading.Tasks;
+
+namespace Blanket.Boot.Tests;
+
+/// <summary>TCP both ways, and UDP, with combinations of the offloads of the guest's interface and of L0's NIC (<c>iperf.sh</c>).</summary>
+public sealed class IperfTests
+{
+    private const string Port = "5201";
+
+    /// <summary>The last number of the outside's address (<c>namespace.sh</c>; QEMU's user network has it, too) and of the guest's that is a server.</summary>
+    private const int OutsideHost = 2;
+    private const int GuestHost = 100;
+
+    /// <summary>With <c>complete</c> in this environment variable all combinations of an interface's offloads are tried, which takes an hour.</summary>
+    private const string More = "BLANKET_IPERF";
+
+    /// <summary>Properties of QEMU's NIC that are off; some contradict each other without the others, as a NIC may that was put together by hand.</summary>
+    private static readonly string[][] s_nics =
+    [
+        [],
+        ["csum"],
+        ["guest_csum"],
+        ["host_tso4", "host_tso6", "host_ecn"],
+        ["guest_tso4", "guest_tso6", "guest_ecn"],
+        ["mrg_rxbuf"],
+        ["event_idx", "indirect_desc"],
+        ["csum", "guest_csum", "host_tso4", "host_tso6", "host_ecn", "guest_tso4", "guest_tso6", "guest_ecn", "mrg_rxbuf"],
+    ];
+
+    /// <summary>
+    /// Each NIC is a TAP device in a network namespace: of QEMU's networks that need no rights of the host's, only that has offloads.
+    /// </summary>
+    [Fact]
+    public async Task OutsideWithOffloadsOfTheNic()
+    {
+        BootDirectory directory = BootDirectory.For(nameof(OutsideWithOffloadsOfTheNic));
+        string configuration = await WriteClientAsync(directory, OutsideHost, s_nics.Length);
+        IEnumerable<string> qemu = s_nics.SelectMany(static (off, number) => Nic(number, off));
+        string script = directory.Write("namespace.sh", System.Text.Encoding.UTF8.GetString(TestGuest.Resource("namespace.sh")));
+        GuestPrograms programs = await PrepareAsync();
+        BlanketCommand run = await BlanketCommand.RunAsync(
+            directory,
+            [configuration, .. qemu.SelectMany(static argument => new[] { $"--qemu-arg={argument}" })],
+            prefix: ["unshare", "-rn", "sh", script, s_nics.Length.ToString(CultureInfo.InvariantCulture), programs.Root]);
+        run.RequireStatus(0);
+        run.RequireInLog("client", "iperf: passed");
+        Audit.RequireNothingLeft(directory);
+    }
+
+    /// <summary>Two guests on a bridge: large packets and partial checksums go from one to the other as they are.</summary>
+    [Fact]
+    public async Task BetweenGuests()
+    {
+        BootDirectory directory = BootDirectory.For(nameof(BetweenGuests));
+        string client = await WriteClientAsync(directory, GuestHost, 1);
+        TestGuest guest = await TestGuest.CreateAsync();
+        string server = guest.WriteWithInit(
+            directory, "server", "iperf-server.sh", string.Empty, (await PrepareAsync()).ToArchive(), TestGuest.Disks(directory.CreateDisk("server.raw", 4)), "vif = [ \"bridge=net0\" ]");
+        TaskCompletionSource done = new();
+        GuestMachine machine = new(directory) { OnLine = (_, line) => CompleteWhenOver(line, done) };
+        machine.When("client-done", () => done.Task);
+        await machine.RequirePoweroffAsync(server, client);
+        machine.RequireLine("client", "iperf: passed");
+        Audit.RequireNothingLeft(directory);
+    }
+
+    private static void CompleteWhenOver(string line, TaskCompletionSource done)
+    {
+        if (line.StartsWith("iperf: passed", StringComparison.Ordinal) || line.StartsWith("failed: ", StringComparison.Ordinal))
+        {
+            done.TrySetResult();
+        }
+    }
+
+    private static Task<GuestPrograms> PrepareAsync() => GuestPrograms.PrepareAsync("iperf3", "ethtool");
+
+    private static async Task<string> WriteClientAsync(BootDirectory directory, int host, int interfaces)
+    {
+        TestGuest guest = await TestGuest.CreateAsync();
+        string vifs = string.Join(", ", Enumerable.Range(0, interfaces).Select(number => $"\"bridge=net{number}\""));
+        return guest.WriteWithInit(
+            directory,
+            "client",
+            "iperf.sh",
+            string.Create(CultureInfo.InvariantCulture, $"host={host} port={Port} interfaces={interfaces} {Environment.GetEnvironmentVariable(More)}"),
+            (await PrepareAsync()).ToArchive(),
+            TestGuest.Disks(directory.CreateDisk("client.raw", 4)),
+            $"vif = [ {vifs} ]");
+    }
+
+    private static IEnumerable<string> Nic(int number, string[] off) =>
+    [
+        "-netdev", $"tap,id=tap{number},ifname=tap{number},script=no,downscript=no",
+        "-set", $"device.nic{number}.netdev=tap{number}",
+        .. off.SelectMany(property => new[] { "-set", $"device.nic{number}.{property}=off" }),
+    ];
+}
