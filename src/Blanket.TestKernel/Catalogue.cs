@@ -25,6 +25,9 @@ internal static unsafe class Catalogue
         One(only, "privileged"u8, &ArgumentScenarios.Privileged);
         One(only, "descriptors"u8, &ArgumentScenarios.Descriptors);
         One(only, "reservations"u8, &ArgumentScenarios.Reservations);
+        One(only, "console-indexes"u8, &RingScenarios.ConsoleIndexes);
+        One(only, "event-flood"u8, &RingScenarios.EventFlood);
+        One(only, "store-indexes"u8, &RingScenarios.StoreIndexes);
     }
 
     private static void One(ReadOnlySpan<byte> only, ReadOnlySpan<byte> name, delegate*<void> scenario)
