@@ -92,6 +92,9 @@ public enum ManagementCommand : ushort
 
     /// <summary>Nothing in; <see cref="ManagementAudit"/> out, which is logged, too.</summary>
     Audit = 16,
+
+    /// <summary>Nothing in. Ends all guests at once, then powers the machine off.</summary>
+    Shutdown = 17,
 }
 
 /// <summary>Where a guest is in its life, as an operator sees it.</summary>

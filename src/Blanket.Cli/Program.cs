@@ -29,11 +29,12 @@ internal static class Program
             BenchCommand.Create(report),
             ListCommand.Create(report),
             AuditCommand.Create(report),
+            ShutdownCommand.Create(report),
             StartCommand.Create(report),
             TopCommand.Create(report),
             ConsoleCommand.Create(report),
         };
-        foreach (Command command in (Command[])[.. GuestCommands.Create(), .. LogCommands.Create(report)])
+        foreach (Command command in (Command[])[.. GuestCommands.Create(report), .. LogCommands.Create(report)])
         {
             root.Add(command);
         }

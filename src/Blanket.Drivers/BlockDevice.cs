@@ -120,6 +120,11 @@ public abstract class BlockDevice
     /// <summary>The name that L0 gave it (virtio: serial, at most 20 bytes), without trailing zeroes.</summary>
     public abstract ReadOnlySpan<byte> Serial { get; }
 
+    /// <summary>Looks at the capacity again: L0 may change what is behind a device that nobody uses, and not say so. Only without a client.</summary>
+    public virtual void Refresh()
+    {
+    }
+
     /// <summary>Puts a request into a queue; the device sees it at the next <see cref="Kick"/>.</summary>
     /// <param name="queue">Request queue.</param>
     /// <param name="request">What to do.</param>

@@ -6,13 +6,13 @@ namespace Blanket.Drivers;
 public sealed class DeviceCollection
 {
     /// <summary>The most disks.</summary>
-    public const int MaximumDisks = 64;
+    public const int MaximumDisks = 256;
 
     /// <summary>The most network interfaces.</summary>
     public const int MaximumNetworks = 32;
 
     /// <summary>The most console ports.</summary>
-    public const int MaximumConsoles = 128;
+    public const int MaximumConsoles = 256;
 
     /// <summary>The most entropy sources.</summary>
     public const int MaximumEntropySources = 4;

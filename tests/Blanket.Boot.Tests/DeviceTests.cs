@@ -30,7 +30,7 @@ public sealed class DeviceTests
         WriteSector(readOnly, "read-only\n");
         string failing = directory.CreateDisk("failing.raw", sizeMiB);
         GuestMachine machine = new(directory) { Configure = options => WithFailingDisk(options, failing) };
-        machine.When("resize", () => machine.ExecuteAsync("block_resize", new JsonObject { ["node-name"] = "disk0", ["size"] = 2 * sizeMiB << 20 }));
+        machine.When("resize", () => machine.ExecuteAsync("block_resize", new JsonObject { ["node-name"] = "disk.guest0.disk0", ["size"] = 2 * sizeMiB << 20 }));
         await machine.RequirePoweroffAsync(guest.WriteWithInit(directory, "disks", "disks.sh", $"""
             disk = [
                 "format=raw, vdev=xvda, access=rw, target={growing}", "format=qcow2, vdev=xvdb, access=rw, target={qcow2}",

@@ -8,6 +8,7 @@ using System.Threading.Tasks;
 using Blanket.Lab.Bundles;
 using Blanket.Lab.Configuration;
 using Blanket.Lab.Hosting;
+using Blanket.Lab.Instances;
 using Blanket.Lab.Qemu;
 using Blanket.Lab.Runs;
 
@@ -77,8 +78,21 @@ public sealed class QemuTests : IDisposable
         JsonNode format = JsonNode.Parse(ValueOf(arguments, "-blockdev", 1))!;
         Assert.Equal(("qcow2", (string?)file["node-name"], true), ((string?)format["driver"], (string?)format["file"], (bool)format["read-only"]!));
         Assert.Equal("host_device", (string?)JsonNode.Parse(ValueOf(arguments, "-blockdev", 2))!["driver"]);
-        Assert.Contains("virtio-blk-pci,drive=disk0,serial=serial0,addr=3", arguments);
+        Assert.Contains("virtio-blk-pci,id=serial0,drive=disk.serial0,serial=serial0,addr=3", arguments);
         Assert.All(arguments, argument => Assert.DoesNotContain("no-flush", argument, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void DescribesEmptyDisksForGuestsOfLater()
+    {
+        IReadOnlyList<string> arguments = QemuCommandLine.Build(
+            Options("/k") with { SpareDisks = [new DiskSlot("spare.disk0", false, null), new DiskSlot("spare.read-only0", true, null)] }, "/s");
+        JsonNode first = JsonNode.Parse(ValueOf(arguments, "-blockdev"))!;
+        JsonNode second = JsonNode.Parse(ValueOf(arguments, "-blockdev", 1))!;
+        Assert.Equal((0, false), ((int)first["size"]!, (bool)first["read-only"]!));
+        Assert.True((bool)second["read-only"]!);
+        Assert.Contains("virtio-blk-pci,id=spare.disk0,drive=empty.spare.disk0,serial=spare.disk0,addr=3", arguments);
+        Assert.Contains("virtio-blk-pci,id=spare.read-only0,drive=empty.spare.read-only0,serial=spare.read-only0,addr=4", arguments);
     }
 
     [Fact]

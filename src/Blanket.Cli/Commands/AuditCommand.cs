@@ -29,6 +29,7 @@ internal static class AuditCommand
                     report.Draw(Draw(Counts(audit)));
                 }
             },
+            report,
             cancellation));
         return command;
     }

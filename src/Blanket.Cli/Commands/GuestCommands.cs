@@ -16,18 +16,18 @@ internal static class GuestCommands
     private const int PollMilliseconds = 100;
     private const int MaximumMemoryMiB = 1 << 24;
 
-    internal static IEnumerable<Command> Create()
+    internal static IEnumerable<Command> Create(Report report)
     {
-        yield return Simple("pause", "Keep a guest off the CPUs.", ManagementCommand.Pause, isWaited: false);
-        yield return Simple("unpause", "Let a paused guest go on.", ManagementCommand.Unpause, isWaited: false);
-        yield return Simple("stop", "Ask a guest to power off, and wait until it is gone.", ManagementCommand.PowerOff, isWaited: true);
-        yield return Simple("reboot", "Ask a guest to reboot.", ManagementCommand.Reboot, isWaited: false);
-        yield return Simple("destroy", "End a guest at once, without its help.", ManagementCommand.Destroy, isWaited: true);
-        yield return Numbered("mem-set", "MIB", "Set the memory that a guest is to have (its balloon driver follows).", ManagementCommand.SetMemory, 1024, MaximumMemoryMiB);
-        yield return Numbered("vcpu-set", "COUNT", "Set how many vCPUs of a guest are to be online.", ManagementCommand.SetVcpus, 1, (int)BootBundle.MaximumVcpus);
+        yield return Simple("pause", "Keep a guest off the CPUs.", ManagementCommand.Pause, isWaited: false, report);
+        yield return Simple("unpause", "Let a paused guest go on.", ManagementCommand.Unpause, isWaited: false, report);
+        yield return Simple("stop", "Ask a guest to power off, and wait until it is gone.", ManagementCommand.PowerOff, isWaited: true, report);
+        yield return Simple("reboot", "Ask a guest to reboot.", ManagementCommand.Reboot, isWaited: false, report);
+        yield return Simple("destroy", "End a guest at once, without its help.", ManagementCommand.Destroy, isWaited: true, report);
+        yield return Numbered("mem-set", "MIB", "Set the memory that a guest is to have (its balloon driver follows).", ManagementCommand.SetMemory, 1024, MaximumMemoryMiB, report);
+        yield return Numbered("vcpu-set", "COUNT", "Set how many vCPUs of a guest are to be online.", ManagementCommand.SetVcpus, 1, (int)BootBundle.MaximumVcpus, report);
     }
 
-    private static Command Simple(string name, string description, ManagementCommand request, bool isWaited)
+    private static Command Simple(string name, string description, ManagementCommand request, bool isWaited, Report report)
     {
         Option<string?> instance = InstanceCommand.InstanceOption();
         Argument<string> guest = InstanceCommand.GuestArgument();
@@ -38,24 +38,33 @@ internal static class GuestCommands
             command.Add(timeout);
         }
 
-        command.SetAction((arguments, cancellation) => InstanceCommand.RunAsync(
-            arguments.GetValue(instance),
-            async (_, client) =>
-            {
-                string which = arguments.GetRequiredValue(guest);
-                ushort? domain = isWaited ? await FindAsync(client, which, cancellation).ConfigureAwait(false) : null;
-                await client.ChangeAsync(request, which, 0, cancellation).ConfigureAwait(false);
-                int seconds = isWaited ? arguments.GetValue(timeout) : 0;
-                if (seconds > 0)
+        command.SetAction(async (arguments, cancellation) =>
+        {
+            string which = arguments.GetRequiredValue(guest);
+            Instance? asked = null;
+            ushort? domain = null;
+            await InstanceCommand.RunAsync(
+                arguments.GetValue(instance),
+                async (found, client) =>
                 {
-                    await AwaitEndAsync(client, which, domain, seconds, cancellation).ConfigureAwait(false);
-                }
-            },
-            cancellation));
+                    asked = found;
+                    domain = await FindAsync(client, which, cancellation).ConfigureAwait(false);
+                    await client.ChangeAsync(request, which, 0, cancellation).ConfigureAwait(false);
+                },
+                report,
+                cancellation).ConfigureAwait(false);
+            int seconds = isWaited ? arguments.GetValue(timeout) : 0;
+            if (seconds > 0)
+            {
+                await AwaitEndAsync(asked!, which, domain, seconds, cancellation).ConfigureAwait(false);
+            }
+
+            return ExitStatus.Success;
+        });
         return command;
     }
 
-    private static Command Numbered(string name, string unit, string description, ManagementCommand request, ulong scale, int maximum)
+    private static Command Numbered(string name, string unit, string description, ManagementCommand request, ulong scale, int maximum, Report report)
     {
         Option<string?> instance = InstanceCommand.InstanceOption();
         Argument<string> guest = InstanceCommand.GuestArgument();
@@ -71,6 +80,7 @@ internal static class GuestCommands
         command.SetAction((arguments, cancellation) => InstanceCommand.RunAsync(
             arguments.GetValue(instance),
             (_, client) => client.ChangeAsync(request, arguments.GetRequiredValue(guest), (ulong)arguments.GetRequiredValue(value) * scale, cancellation),
+            report,
             cancellation));
         return command;
     }
@@ -81,29 +91,46 @@ internal static class GuestCommands
             .Select(guest => (ushort?)guest.DomainId)
             .FirstOrDefault();
 
-    /// <summary>Waits until a guest's domain is gone, or another has taken its place; a machine that ends with its last guest counts, too.</summary>
-    private static async Task AwaitEndAsync(ManagementClient client, string name, ushort? domain, int seconds, CancellationToken cancellation)
+    /// <summary>
+    /// Waits until a guest's domain is gone, or another has taken its place, and takes away what the machine had for it; a machine that ends with
+    /// its last guest counts, too. Other commands have their turn meanwhile.
+    /// </summary>
+    private static async Task AwaitEndAsync(Instance instance, string name, ushort? domain, int seconds, CancellationToken cancellation)
     {
         DateTime end = DateTime.UtcNow.AddSeconds(seconds);
+        while (!await IsGoneAsync(instance, name, domain, cancellation).ConfigureAwait(false))
+        {
+            if (DateTime.UtcNow > end)
+            {
+                throw new HostException($"{name} is still there after {seconds} s");
+            }
+
+            await Task.Delay(PollMilliseconds, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    private static async Task<bool> IsGoneAsync(Instance instance, string name, ushort? domain, CancellationToken cancellation)
+    {
         try
         {
-            while (await FindAsync(client, name, cancellation).ConfigureAwait(false) is ushort id && id == domain)
+            using ManagementClient client = await ManagementClient.ConnectAsync(instance, static () => { }, cancellation).ConfigureAwait(false);
+            if (await FindAsync(client, name, cancellation).ConfigureAwait(false) is ushort id && id == domain)
             {
-                if (DateTime.UtcNow > end)
-                {
-                    throw new TimeoutException();
-                }
-
-                await Task.Delay(PollMilliseconds, cancellation).ConfigureAwait(false);
+                return false;
             }
-        }
-        catch (TimeoutException)
-        {
-            throw new HostException($"{name} is still there after {seconds} s");
+
+            using GuestParts? machine = await GuestParts.TryOpenAsync(instance, cancellation).ConfigureAwait(false);
+            if (machine is not null)
+            {
+                await StartCommand.ReleaseAsync(client, machine, cancellation).ConfigureAwait(false);
+            }
+
+            return true;
         }
         catch (HostException)
         {
             // The machine powers off with its last guest.
+            return true;
         }
     }
 }

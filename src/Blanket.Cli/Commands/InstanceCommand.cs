@@ -26,10 +26,11 @@ internal static class InstanceCommand
 
     /// <summary>Connects to the instance, does something and explains a refusal.</summary>
     /// <exception cref="InputException">The request was refused.</exception>
-    internal static async Task<int> RunAsync(string? instance, Func<Instance, ManagementClient, Task> act, CancellationToken cancellation)
+    internal static async Task<int> RunAsync(string? instance, Func<Instance, ManagementClient, Task> act, Report report, CancellationToken cancellation)
     {
         Instance found = Instance.Find(instance);
-        using ManagementClient client = await ManagementClient.ConnectAsync(found, cancellation).ConfigureAwait(false);
+        void Wait() => report.Warning($"another command talks to {found.Name}; this one waits for its turn");
+        using ManagementClient client = await ManagementClient.ConnectAsync(found, Wait, cancellation).ConfigureAwait(false);
         try
         {
             await act(found, client).ConfigureAwait(false);

@@ -35,6 +35,7 @@ internal static class ListCommand
                     report.Draw(Draw(guests));
                 }
             },
+            report,
             cancellation));
         return command;
     }

@@ -16,7 +16,7 @@ internal static class LogCommands
         Option<string?> instance = InstanceCommand.InstanceOption();
         Command log = new("log", "Show the end of Blanket's log.") { instance };
         log.SetAction((arguments, cancellation) => InstanceCommand.RunAsync(
-            arguments.GetValue(instance), (_, client) => ShowAsync(client, 0, report, cancellation), cancellation));
+            arguments.GetValue(instance), (_, client) => ShowAsync(client, 0, report, cancellation), report, cancellation));
         yield return log;
 
         Argument<string> keys = new("KEYS") { Description = "q guests, r vCPUs, e event channels, g grants, m memory and what else is in use, t time, x exits, h help." };
@@ -29,6 +29,7 @@ internal static class LogCommands
                 await client.DebugKeysAsync(arguments.GetRequiredValue(keys), cancellation).ConfigureAwait(false);
                 await ShowAsync(client, end, report, cancellation).ConfigureAwait(false);
             },
+            report,
             cancellation));
         yield return debug;
     }

@@ -17,6 +17,7 @@ internal sealed class RunOptions
     private const int MaximumCpus = 255;
     private const long MaximumMemoryMiB = 1L << 24;
     private const string Kvm = "kvm";
+    private const int MaximumSpareDisks = 64;
     private const string Xen = "xen";
     private const string Pvh = "pvh";
     private const string Hvm = "hvm";
@@ -73,9 +74,20 @@ internal sealed class RunOptions
 
     private readonly Option<bool> _stay = new("--stay") { Description = "Go on when no guest is left: others may be started." };
 
+    private readonly Option<int> _spareDisks = new("--spare-disks")
+    {
+        Description = "Disk devices for guests that are started while Blanket runs.",
+        HelpName = "N",
+        DefaultValueFactory = _ => 4,
+    };
+
+    private readonly Option<int> _spareReadOnlyDisks = new("--spare-read-only-disks") { Description = "The same, for disks that are read only.", HelpName = "N", DefaultValueFactory = _ => 1 };
+
     internal RunOptions()
     {
         _memory.Validators.Add(result => RequireRange(result, 16, MaximumMemoryMiB));
+        _spareDisks.Validators.Add(result => RequireRange(result, 0, MaximumSpareDisks));
+        _spareReadOnlyDisks.Validators.Add(result => RequireRange(result, 0, MaximumSpareDisks));
         _cpus.Validators.Add(result => RequireRange(result, 1, MaximumCpus));
         _machine.AcceptOnlyFromAmong("q35", "pc");
         _l0.AcceptOnlyFromAmong(Kvm, Xen);
@@ -88,7 +100,7 @@ internal sealed class RunOptions
     internal void AddTo(Command command)
     {
         command.Add(_guests);
-        Option[] all = [_l0, _l0Mode, _memory, _cpus, _machine, _boot, _forwards, _qemuArguments, _options, _name, _stay];
+        Option[] all = [_l0, _l0Mode, _memory, _cpus, _machine, _boot, _forwards, _qemuArguments, _options, _name, _stay, _spareDisks, _spareReadOnlyDisks];
         foreach (Option option in all)
         {
             command.Add(option);
@@ -109,6 +121,8 @@ internal sealed class RunOptions
         Options = arguments.GetRequiredValue(_options),
         Name = arguments.GetValue(_name),
         Stay = arguments.GetValue(_stay),
+        SpareDisks = arguments.GetRequiredValue(_spareDisks),
+        SpareReadOnlyDisks = arguments.GetRequiredValue(_spareReadOnlyDisks),
     };
 
     /// <summary>How Xen runs the machine; null when it is not Xen that does.</summary>

@@ -18,11 +18,12 @@ internal static class StartCommand
     internal static Command Create(Report report)
     {
         Option<string?> instance = InstanceCommand.InstanceOption();
-        Argument<string> file = new("GUEST.cfg") { Description = "The guest's configuration in xl.cfg(5) syntax, without disks." };
+        Argument<string> file = new("GUEST.cfg") { Description = "The guest's configuration in xl.cfg(5) syntax." };
         Command command = new("start", "Start a guest on a running instance.") { file, instance };
         command.SetAction((arguments, cancellation) => InstanceCommand.RunAsync(
             arguments.GetValue(instance),
             (found, client) => StartAsync(found, client, arguments.GetRequiredValue(file), report, cancellation),
+            report,
             cancellation));
         return command;
     }
@@ -32,31 +33,53 @@ internal static class StartCommand
         MachinePlan plan = BundleBuilder.Plan([file], report.Warning);
         PlannedGuest guest = plan.Guests[0];
         string name = guest.Configuration.Name;
-        if (guest.Disks.Count > 0)
-        {
-            throw new InputException(guest.Disks[0].Specification.Source, "disks cannot be added to a running machine yet, expected none");
-        }
-
         string[] running = [.. (await client.ListAsync(cancellation).ConfigureAwait(false)).Select(record => ManagementClient.NameOf(record.Name))];
         if (running.Contains(name))
         {
             throw new InputException(guest.Configuration.Source, $"name = \"{name}\" is the name of a running guest, expected another");
         }
 
-        byte[] bundle = await BundleBuilder.BuildAsync(plan, string.Empty, cancellation).ConfigureAwait(false);
-        if (System.IO.File.Exists(instance.QmpSocket))
+        using GuestParts? machine = await GuestParts.TryOpenAsync(instance, cancellation).ConfigureAwait(false);
+        if (machine is null)
         {
-            await GuestPorts.RemoveOthersAsync(instance, running, cancellation).ConfigureAwait(false);
-            if (!System.IO.File.Exists(instance.ConsoleSocket(name)))
+            if (guest.Disks.Count > 0)
             {
-                await GuestPorts.AddAsync(instance, name, cancellation).ConfigureAwait(false);
+                throw new InputException(guest.Disks[0].Specification.Source, "the instance's provider offers no disks for guests of later, expected none");
             }
-        }
-        else
-        {
+
             report.Warning($"{name} has no console: the instance's provider offers no further ports");
+            await StartAsync(client, plan, name, report, cancellation).ConfigureAwait(false);
+            return;
         }
 
+        await machine.RemoveOthersAsync(running, cancellation).ConfigureAwait(false);
+        if (!System.IO.File.Exists(instance.ConsoleSocket(name)))
+        {
+            await machine.AddConsoleAsync(name, cancellation).ConfigureAwait(false);
+        }
+
+        try
+        {
+            IReadOnlyList<PlannedDisk> disks = await machine.AddDisksAsync(name, guest.Disks, cancellation).ConfigureAwait(false);
+            await StartAsync(client, plan.With(guest with { Disks = disks }), name, report, cancellation).ConfigureAwait(false);
+        }
+        catch
+        {
+            await ReleaseAsync(client, machine, CancellationToken.None).ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Takes away what the machine has for guests that are gone.</summary>
+    internal static async Task ReleaseAsync(ManagementClient client, GuestParts machine, CancellationToken cancellation)
+    {
+        IReadOnlyList<ManagementGuest> guests = await client.ListAsync(cancellation).ConfigureAwait(false);
+        await machine.RemoveOthersAsync([.. guests.Select(guest => ManagementClient.NameOf(guest.Name))], cancellation).ConfigureAwait(false);
+    }
+
+    private static async Task StartAsync(ManagementClient client, MachinePlan plan, string name, Report report, CancellationToken cancellation)
+    {
+        byte[] bundle = await BundleBuilder.BuildAsync(plan, string.Empty, cancellation).ConfigureAwait(false);
         ulong end = await LogCommands.EndAsync(client, cancellation).ConfigureAwait(false);
         try
         {
@@ -65,6 +88,7 @@ internal static class StartCommand
         }
         catch (ManagementException)
         {
+            // The log says what was missing.
             await LogCommands.ShowAsync(client, end, report, cancellation).ConfigureAwait(false);
             throw;
         }

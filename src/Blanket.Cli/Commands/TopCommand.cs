@@ -56,7 +56,7 @@ internal static class TopCommand
 
     private static async Task<(ManagementInstance Whole, IReadOnlyList<ManagementGuest> Guests)> LookAsync(Instance instance, CancellationToken cancellation)
     {
-        using ManagementClient client = await ManagementClient.ConnectAsync(instance, cancellation).ConfigureAwait(false);
+        using ManagementClient client = await ManagementClient.ConnectAsync(instance, static () => { }, cancellation).ConfigureAwait(false);
         return (await client.DescribeAsync(cancellation).ConfigureAwait(false), await client.ListAsync(cancellation).ConfigureAwait(false));
     }
 

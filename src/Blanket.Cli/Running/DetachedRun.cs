@@ -54,7 +54,7 @@ internal static class DetachedRun
 
         try
         {
-            using ManagementClient client = await ManagementClient.ConnectAsync(instance, cancellation).ConfigureAwait(false);
+            using ManagementClient client = await ManagementClient.ConnectAsync(instance, static () => { }, cancellation).ConfigureAwait(false);
             await client.DescribeAsync(cancellation).ConfigureAwait(false);
             return true;
         }

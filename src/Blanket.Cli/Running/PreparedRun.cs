@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Threading;
@@ -156,12 +157,15 @@ internal sealed class PreparedRun : IDisposable
             ? BootDisk.WriteAsync(Project.Image, bundle, file, cancellation)
             : File.WriteAllBytesAsync(file, bundle, cancellation)).ConfigureAwait(false);
         Instance = Instance.Create(settings.Name);
+        DiskSlot[] spare = settings.Xen is null ? SpareDisks(settings) : [];
+        Instance.WriteDiskSlots([.. Plan.Guests.SelectMany(guest => guest.Disks.Select(disk => new DiskSlot(disk.Serial, disk.Specification.ReadOnly, guest.Configuration.Name))), .. spare]);
         ParseLog = static line => RunEvent.TryParse(line) is RunEvent happening ? [happening] : [];
         return machine with
         {
             Module = boots ? null : file,
             BootDisk = boots ? file : null,
             Instance = Instance,
+            SpareDisks = spare,
             MemoryMiB = settings.MemoryMiB ?? required,
             ConsolePorts =
             [
@@ -170,6 +174,12 @@ internal sealed class PreparedRun : IDisposable
             ],
         };
     }
+
+    private static DiskSlot[] SpareDisks(RunSettings settings) =>
+    [
+        .. Enumerable.Range(0, settings.SpareDisks).Select(number => new DiskSlot(string.Create(CultureInfo.InvariantCulture, $"spare.disk{number}"), false, null)),
+        .. Enumerable.Range(0, settings.SpareReadOnlyDisks).Select(number => new DiskSlot(string.Create(CultureInfo.InvariantCulture, $"spare.read-only{number}"), true, null)),
+    ];
 
     private MachineOptions BootNatively(MachineOptions machine, RunSettings settings)
     {

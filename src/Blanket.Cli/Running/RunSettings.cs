@@ -50,6 +50,12 @@ internal sealed record RunSettings
     /// <summary>Blanket goes on when no guest is left.</summary>
     internal bool Stay { get; init; }
 
+    /// <summary>Empty disk devices of the machine for guests that are started later.</summary>
+    internal int SpareDisks { get; init; }
+
+    /// <summary>The same, read-only.</summary>
+    internal int SpareReadOnlyDisks { get; init; }
+
     /// <summary>Boot the guest's kernel itself in the L0 machine, without Blanket.</summary>
     internal bool Native { get; init; }
 }

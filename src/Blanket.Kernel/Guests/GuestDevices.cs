@@ -99,6 +99,11 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
                 return false;
             }
 
+            if (device.Client == null)
+            {
+                device.Refresh();
+            }
+
             VbdSettings settings = new()
             {
                 VirtualDevice = disk.VirtualDevice,

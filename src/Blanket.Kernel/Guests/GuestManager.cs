@@ -315,6 +315,19 @@ internal static class GuestManager
         }
     }
 
+    /// <summary>Ends all guests at once; the machine powers off when the last one is gone.</summary>
+    internal static void EndAll()
+    {
+        s_stays = false;
+        foreach (Guest? guest in s_guests!)
+        {
+            if (guest != null && guest.IsConfigured)
+            {
+                Destroy(guest);
+            }
+        }
+    }
+
     private static ulong CountGuestFrames()
     {
         ulong frames = 0;

@@ -70,6 +70,8 @@ internal static class ManagementService
                 return ShowKeys(request);
             case ManagementCommand.Audit:
                 return request.IsEmpty ? TakeAudit(answer, out length) : -Errno.EINVAL;
+            case ManagementCommand.Shutdown:
+                return request.IsEmpty ? EndAll() : -Errno.EINVAL;
             case ManagementCommand.BundleBegin:
                 return BeginBundle(request);
             case ManagementCommand.BundleData:
@@ -148,6 +150,12 @@ internal static class ManagementService
         StoreService.Release();
         MemoryMarshal.Write(answer, in instance);
         length = Unsafe.SizeOf<ManagementInstance>();
+        return 0;
+    }
+
+    private static int EndAll()
+    {
+        GuestManager.EndAll();
         return 0;
     }
 

@@ -64,6 +64,9 @@ public sealed class MachinePlan
             : throw new InputException($"the guests name {bridges.Length} bridges, expected at most {BootBundle.MaximumBridges}");
     }
 
+    /// <summary>The plan with one guest, whose disks the machine has elsewhere.</summary>
+    public MachinePlan With(PlannedGuest guest) => new([guest], Bridges);
+
     private static PlannedGuest Plan(GuestConfiguration guest, int index)
     {
         IEnumerable<PlannedDisk> disks = guest.Disks.Select((disk, number) =>

@@ -4,7 +4,11 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Runtime.InteropServices;
+using System.Text.Json;
+using System.Threading;
+using System.Threading.Tasks;
 using Blanket.Lab.Configuration;
+using Blanket.Lab.Hosting;
 
 namespace Blanket.Lab.Instances;
 
@@ -24,6 +28,8 @@ public sealed class Instance : IDisposable
 
     private const int MaximumInstances = 100;
     private const string LockFile = "lock";
+    private const string TurnFile = "turn";
+    private const int TurnPollMilliseconds = 50;
 
     private readonly FileStream? _lock;
 
@@ -47,6 +53,44 @@ public sealed class Instance : IDisposable
 
     /// <summary>Where a guest's console is.</summary>
     public string ConsoleSocket(string guest) => Path.Combine(Directory, "c." + guest);
+
+    /// <summary>The machine's disk devices, and who has them. To be used by who has the instance's turn.</summary>
+    public IReadOnlyList<DiskSlot> ReadDiskSlots() =>
+        JsonSerializer.Deserialize<DiskSlot[]>(File.ReadAllBytes(DisksFile)) ?? [];
+
+    /// <summary>Notes who has the machine's disk devices.</summary>
+    public void WriteDiskSlots(IEnumerable<DiskSlot> slots) => File.WriteAllBytes(DisksFile, JsonSerializer.SerializeToUtf8Bytes(slots.ToArray()));
+
+    /// <summary>
+    /// Waits for the turn to talk to Blanket and to QEMU, which serve one after the other. Disposing what comes back gives it to others.
+    /// </summary>
+    /// <param name="waits">Called once when somebody else has it.</param>
+    /// <param name="cancellation">Stops the wait.</param>
+    public async Task<IDisposable> TakeTurnAsync(Action waits, CancellationToken cancellation)
+    {
+        bool isTold = false;
+        while (true)
+        {
+            try
+            {
+                return new FileStream(Path.Combine(Directory, TurnFile), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (DirectoryNotFoundException)
+            {
+                throw new HostException($"instance {Name} is gone");
+            }
+            catch (IOException)
+            {
+                if (!isTold)
+                {
+                    waits();
+                    isTold = true;
+                }
+
+                await Task.Delay(TurnPollMilliseconds, cancellation).ConfigureAwait(false);
+            }
+        }
+    }
 
     /// <summary>Makes the directory of an instance that this process runs.</summary>
     /// <param name="name">Its name; null for the first free one of blanket, blanket-2, ...</param>
@@ -119,6 +163,8 @@ public sealed class Instance : IDisposable
             _lock.Dispose();
         }
     }
+
+    private string DisksFile => Path.Combine(Directory, "disks");
 
     private static string Others(IReadOnlyList<Instance> all) =>
         all.Count == 0 ? string.Empty : $" (running: {string.Join(", ", all.Select(instance => instance.Name))})";

@@ -27,6 +27,7 @@ public sealed class ManagementClient : IDisposable
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     private readonly Stream _line;
+    private readonly IDisposable? _turn;
     private readonly MessageDecoder _decoder = new();
     private readonly MessageEncoder _encoder = new();
     private readonly byte[] _incoming = new byte[BufferSize];
@@ -36,24 +37,42 @@ public sealed class ManagementClient : IDisposable
     private uint _tag = (uint)Random.Shared.Next();
 
     /// <summary>Speaks over a connected line, which it owns.</summary>
-    public ManagementClient(Stream line) => _line = line;
-
-    /// <summary>Connects to a running instance.</summary>
-    /// <exception cref="HostException">It does not listen.</exception>
-    public static async Task<ManagementClient> ConnectAsync(Instance instance, CancellationToken cancellation)
+    public ManagementClient(Stream line)
+        : this(line, null)
     {
+    }
+
+    private ManagementClient(Stream line, IDisposable? turn)
+    {
+        _line = line;
+        _turn = turn;
+    }
+
+    /// <summary>Connects to a running instance and has its turn until disposal.</summary>
+    /// <param name="instance">The instance.</param>
+    /// <param name="waits">Called once when somebody else talks to it.</param>
+    /// <param name="cancellation">Stops the wait.</param>
+    /// <exception cref="HostException">It does not listen.</exception>
+    public static async Task<ManagementClient> ConnectAsync(Instance instance, Action waits, CancellationToken cancellation)
+    {
+        IDisposable turn = await instance.TakeTurnAsync(waits, cancellation).ConfigureAwait(false);
         Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(instance.ManagementSocket), cancellation).ConfigureAwait(false);
+            return new ManagementClient(new NetworkStream(socket, ownsSocket: true), turn);
         }
-        catch (SocketException e)
+        catch (Exception e) when (e is SocketException or OperationCanceledException)
         {
             socket.Dispose();
-            throw new HostException($"instance {instance.Name} does not listen: {e.Message}");
-        }
+            turn.Dispose();
+            if (e is SocketException)
+            {
+                throw new HostException($"instance {instance.Name} does not listen: {e.Message}");
+            }
 
-        return new ManagementClient(new NetworkStream(socket, ownsSocket: true));
+            throw;
+        }
     }
 
     /// <summary>The hypervisor as a whole.</summary>
@@ -76,6 +95,9 @@ public sealed class ManagementClient : IDisposable
     /// <exception cref="ManagementException">It was refused.</exception>
     public Task ChangeAsync(ManagementCommand command, string guest, ulong value, CancellationToken cancellation) =>
         AskAsync(command, Target(guest, value), cancellation);
+
+    /// <summary>Ends all guests at once and lets the machine power off; it may do so before it has answered, which is a <see cref="HostException"/>.</summary>
+    public Task ShutDownAsync(CancellationToken cancellation) => AskAsync(ManagementCommand.Shutdown, ReadOnlyMemory<byte>.Empty, cancellation);
 
     /// <summary>Lets keys show something in the log.</summary>
     public Task DebugKeysAsync(string keys, CancellationToken cancellation) =>
@@ -101,6 +123,14 @@ public sealed class ManagementClient : IDisposable
     /// <exception cref="ManagementException">It was refused.</exception>
     public async Task<ulong> StartAsync(ReadOnlyMemory<byte> bundle, CancellationToken cancellation)
     {
+        await SendAsync(bundle, cancellation).ConfigureAwait(false);
+        return await StartSentAsync(cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Sends a boot bundle with one guest.</summary>
+    /// <exception cref="ManagementException">There is no memory for it.</exception>
+    public async Task SendAsync(ReadOnlyMemory<byte> bundle, CancellationToken cancellation)
+    {
         await AskAsync(ManagementCommand.BundleBegin, Number((ulong)bundle.Length), cancellation).ConfigureAwait(false);
         try
         {
@@ -112,8 +142,6 @@ public sealed class ManagementClient : IDisposable
                 bundle.Slice(offset, length).CopyTo(chunk.AsMemory(sizeof(ulong)));
                 await AskAsync(ManagementCommand.BundleData, chunk.AsMemory(0, sizeof(ulong) + length), cancellation).ConfigureAwait(false);
             }
-
-            return Single<ManagementTarget>(await AskAsync(ManagementCommand.BundleStart, ReadOnlyMemory<byte>.Empty, cancellation).ConfigureAwait(false)).Value;
         }
         catch (OperationCanceledException)
         {
@@ -122,6 +150,12 @@ public sealed class ManagementClient : IDisposable
             throw;
         }
     }
+
+    /// <summary>Starts the guest of the bundle that was sent.</summary>
+    /// <returns>Its domain id.</returns>
+    /// <exception cref="ManagementException">It was refused.</exception>
+    public async Task<ulong> StartSentAsync(CancellationToken cancellation) =>
+        Single<ManagementTarget>(await AskAsync(ManagementCommand.BundleStart, ReadOnlyMemory<byte>.Empty, cancellation).ConfigureAwait(false)).Value;
 
     /// <summary>A guest's name in a record.</summary>
     public static string NameOf(BootBundleName name)
@@ -132,7 +166,11 @@ public sealed class ManagementClient : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _line.Dispose();
+    public void Dispose()
+    {
+        _line.Dispose();
+        _turn?.Dispose();
+    }
 
     private static byte[] Target(string guest, ulong value)
     {
@@ -203,7 +241,7 @@ public sealed class ManagementClient : IDisposable
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            throw new HostException($"no answer from Blanket within {Patience.TotalSeconds} s; another command may be talking to it");
+            throw new HostException($"no answer from Blanket within {Patience.TotalSeconds} s");
         }
         catch (IOException e)
         {

@@ -37,6 +37,9 @@ public sealed record MachineOptions
     /// <summary>Disks, in the order of PCI addresses.</summary>
     public IReadOnlyList<PlannedDisk> Disks { get; init; } = [];
 
+    /// <summary>Empty disk devices for guests that are started later.</summary>
+    public IReadOnlyList<DiskSlot> SpareDisks { get; init; } = [];
+
     /// <summary>Number of NICs, each with a network of its own.</summary>
     public int Nics { get; init; }
 

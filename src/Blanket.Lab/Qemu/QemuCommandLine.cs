@@ -34,7 +34,7 @@ public sealed class QemuCommandLine
         _options = options;
         _socketDirectory = socketDirectory;
         const int serialEntropyShareAndBoot = 4;
-        _slots = new PciSlots(options.Disks.Count + options.Nics + serialEntropyShareAndBoot);
+        _slots = new PciSlots(options.Disks.Count + options.SpareDisks.Count + options.Nics + serialEntropyShareAndBoot);
     }
 
     /// <summary>QEMU's arguments.</summary>
@@ -50,6 +50,7 @@ public sealed class QemuCommandLine
         line.AddEntropy();
         line.AddDisks();
         line.AddNics();
+        line.AddSpareDisks();
         line.AddShare();
         line.AddBootDisk();
         if (options.GdbPort is int port)
@@ -150,48 +151,26 @@ public sealed class QemuCommandLine
 
     private void AddDisks()
     {
-        for (int i = 0; i < _options.Disks.Count; i++)
+        foreach (PlannedDisk disk in _options.Disks)
         {
-            PlannedDisk disk = _options.Disks[i];
-            AddBlockNodes(disk.Specification, i);
-            Add("-device", Invariant($"virtio-blk-pci,drive=disk{i},serial={disk.Serial},{_slots.Next()}"));
+            DiskNodes nodes = new(disk.Serial);
+            Add("-blockdev", nodes.File(disk.Specification).ToJsonString(), "-blockdev", nodes.Format(disk.Specification).ToJsonString());
+            AddDiskDevice(disk.Serial, nodes.FormatName);
         }
     }
 
-    /// <summary>
-    /// The image's file and its format. The host's page cache is used, and a flush of the guest's is one of the host's file:
-    /// 'cache.no-flush' stays off, and the device keeps its write cache announced.
-    /// </summary>
-    private void AddBlockNodes(DiskSpecification disk, int index)
+    private void AddSpareDisks()
     {
-        JsonObject file = new()
+        foreach (DiskSlot slot in _options.SpareDisks)
         {
-            ["driver"] = disk.Target.StartsWith("/dev/", StringComparison.Ordinal) ? "host_device" : "file",
-            ["node-name"] = Invariant($"file{index}"),
-            ["filename"] = disk.Target,
-            ["read-only"] = disk.ReadOnly,
-            ["discard"] = "unmap",
-        };
-        JsonObject format = new()
-        {
-            ["driver"] = DriverOf(disk.Format),
-            ["node-name"] = Invariant($"disk{index}"),
-            ["file"] = Invariant($"file{index}"),
-            ["read-only"] = disk.ReadOnly,
-            ["discard"] = "unmap",
-        };
-        Add("-blockdev", file.ToJsonString(), "-blockdev", format.ToJsonString());
+            DiskNodes nodes = new(slot.Serial);
+            Add("-blockdev", nodes.Empty(slot.ReadOnly).ToJsonString());
+            AddDiskDevice(slot.Serial, nodes.EmptyName);
+        }
     }
 
-    private static string DriverOf(DiskFormat format) => format switch
-    {
-        DiskFormat.Raw => "raw",
-        DiskFormat.Qcow => "qcow",
-        DiskFormat.Qcow2 => "qcow2",
-        DiskFormat.Vhd => "vpc",
-        DiskFormat.Qed => "qed",
-        _ => throw new ArgumentOutOfRangeException(nameof(format)),
-    };
+    private void AddDiskDevice(string serial, string node) =>
+        Add("-device", Invariant($"virtio-blk-pci,id={serial},drive={node},serial={serial},{_slots.Next()}"));
 
     private void AddNics()
     {

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.IO;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
@@ -11,6 +12,9 @@ namespace Blanket.Lab.Qemu;
 /// <summary>A connection to QEMU's machine protocol (QMP).</summary>
 internal sealed class QmpConnection : IDisposable
 {
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+
+    private readonly List<JsonNode> _events = [];
     private readonly StreamReader _reader;
     private readonly StreamWriter _writer;
 
@@ -55,7 +59,6 @@ internal sealed class QmpConnection : IDisposable
         await _writer.WriteLineAsync(request.ToJsonString().AsMemory(), cancellation).ConfigureAwait(false);
         while (true)
         {
-            // Events come in between.
             JsonNode answer = await ReadAsync(cancellation).ConfigureAwait(false);
             if (answer["error"] is JsonNode error)
             {
@@ -66,6 +69,31 @@ internal sealed class QmpConnection : IDisposable
             {
                 return result;
             }
+
+            // Events come in between.
+            _events.Add(answer);
+        }
+    }
+
+    /// <summary>Waits for an event that belongs to a command of this connection's.</summary>
+    /// <param name="name">The event's name.</param>
+    /// <param name="isMeant">Looks at the event's data.</param>
+    /// <param name="cancellation">Stops the wait.</param>
+    /// <exception cref="HostException">QEMU ended, or the event did not come within 30 s.</exception>
+    internal async Task AwaitEventAsync(string name, Func<JsonNode, bool> isMeant, CancellationToken cancellation)
+    {
+        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(s_patience);
+        try
+        {
+            while (_events.RemoveAll(happening => (string?)happening["event"] == name && happening["data"] is JsonNode data && isMeant(data)) == 0)
+            {
+                _events.Add(await ReadAsync(limit.Token).ConfigureAwait(false));
+            }
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new HostException($"QEMU did not tell {name} within {s_patience.TotalSeconds} s");
         }
     }
 

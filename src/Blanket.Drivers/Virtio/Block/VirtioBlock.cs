@@ -22,6 +22,9 @@ internal sealed class VirtioBlock : BlockDevice
     public override ReadOnlySpan<byte> Serial => _device.Serial;
 
     /// <inheritdoc/>
+    public override void Refresh() => _device.Refresh();
+
+    /// <inheritdoc/>
     public override bool TrySubmit(int queue, in BlockRequest request, ReadOnlySpan<DmaSegment> segments)
     {
         BlockQueue target = _device.Queue(queue);

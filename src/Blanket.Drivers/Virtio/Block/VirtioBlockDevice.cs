@@ -67,6 +67,15 @@ internal sealed class VirtioBlockDevice : VirtioDevice
         }
     }
 
+    /// <summary>Looks at the capacity again.</summary>
+    public void Refresh()
+    {
+        if (!IsFailed)
+        {
+            ServiceConfiguration();
+        }
+    }
+
     /// <summary>Learns the disk's id and logs what was found; once, after the start.</summary>
     public void Introduce()
     {
@@ -163,11 +172,8 @@ internal sealed class VirtioBlockDevice : VirtioDevice
     /// <inheritdoc/>
     protected override void Restarted()
     {
-        if (!IsFailed)
-        {
-            // It may have changed while nobody listened.
-            ServiceConfiguration();
-        }
+        // It may have changed while nobody listened.
+        Refresh();
     }
 
     private void Report(int group, BlockClient? client, uint tag, BlockStatus status, bool isInternal, bool hasWrongLength)

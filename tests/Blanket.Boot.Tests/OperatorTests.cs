@@ -1,0 +1,107 @@
+using System;
+using System.IO;
+using System.Linq;
+using System.Text.Json.Nodes;
+using System.Threading.Tasks;
+
+namespace Blanket.Boot.Tests;
+
+public sealed class OperatorTests
+{
+    private const string WithNetwork = "vif = [ \"\" ]";
+
+    /// <summary>Every command for a running instance, on a machine with a guest from its start and one that is added, with a disk and a vif.</summary>
+    [Fact]
+    public async Task OperatorDrivesARunningMachine()
+    {
+        BootDirectory directory = BootDirectory.For(nameof(OperatorDrivesARunningMachine));
+        TestGuest guest = await TestGuest.CreateAsync();
+        string web = guest.Write(
+            directory, "web", "panic=-1 quiet", "maxvcpus = 2", "on_reboot = \"restart\"", WithNetwork, TestGuest.Disks(directory.CreateDisk("web.raw", 4)));
+        string other = guest.Write(directory, "other", "panic=-1 quiet", WithNetwork, TestGuest.Disks(directory.CreateDisk("other.raw", 8)));
+        string large = TestKernel.Write(directory, "large", string.Empty);
+        File.WriteAllText(large, File.ReadAllText(large).Replace("memory = 16", "memory = 4000", StringComparison.Ordinal));
+
+        await using OperatorSession session = await OperatorSession.StartAsync(directory, ["--cpus", "2", "--memory", "800", web]);
+        await session.TypeAsync("web", "echo rea''dy", "ready");
+        await ControlAsync(session);
+        await AddAsync(session, other, large, directory);
+        await ObserveAsync(session);
+        await EndAsync(session, web);
+    }
+
+    private static async Task ControlAsync(OperatorSession session)
+    {
+        await session.CallAsync("pause", "web");
+        Assert.Equal("paused", (await session.FindAsync("web"))!["state"]!.GetValue<string>());
+        await session.CallRefusedAsync(1, "that is so already", "pause", "web");
+        await session.CallAsync("unpause", "web");
+        await session.CallRefusedAsync(1, "does not fit", "unpause", "web");
+        await session.CallAsync("mem-set", "web", "192");
+        await session.AwaitAsync("web", "memory of 192 MiB", web => web!["memory_kib"]!.GetValue<long>() == 192 << 10);
+        await session.CallAsync("mem-set", "web", "256");
+        await session.AwaitAsync("web", "memory of 256 MiB", web => web!["memory_kib"]!.GetValue<long>() == 256 << 10);
+        await session.CallRefusedAsync(1, "does not fit", "mem-set", "web", "100000");
+
+        // Linux registers the vCPU and leaves it to udev's rules to take it into use; this guest has none.
+        await session.CallAsync("vcpu-set", "web", "2");
+        await session.TypeAsync("web", "cpu=/sys/devices/system/cpu/cpu1/online; until [ -e $cpu ]; do sleep 0.1; done; echo 1 > $cpu; echo on''line", "online");
+        await session.AwaitAsync("web", "2 vCPUs", web => web!["vcpus_online"]!.GetValue<int>() == 2);
+        await session.CallAsync("vcpu-set", "web", "1");
+        await session.AwaitAsync("web", "1 vCPU", web => web!["vcpus_online"]!.GetValue<int>() == 1);
+        await session.CallRefusedAsync(1, "does not fit", "vcpu-set", "web", "3");
+        await session.CallRefusedAsync(1, "no such guest", "pause", "nobody");
+    }
+
+    private static async Task AddAsync(OperatorSession session, string other, string large, BootDirectory directory)
+    {
+        Assert.Contains("not enough memory", await session.CallRefusedAsync(1, "could not be started", "start", large), StringComparison.Ordinal);
+        await session.CallAsync("start", other);
+        await session.CallRefusedAsync(2, "is the name of a running guest", "start", other);
+        await session.TypeAsync("other", "cat /sys/class/block/xvda/size; echo mar''ked > /dev/xvda; sync; echo wri''tten", "16384\r\nwritten");
+        await session.AwaitAsync("other", "writes", guest => guest!["disk_written_bytes"]!.GetValue<long>() > 0);
+        await session.AwaitAsync("other", "packets", guest => guest!["net_sent_packets"]!.GetValue<long>() > 0 && guest["net_received_packets"]!.GetValue<long>() > 0);
+        Assert.Equal("marked\n"u8.ToArray(), File.ReadAllBytes(directory.PathOf("other.raw"))[..7]);
+    }
+
+    private static async Task ObserveAsync(OperatorSession session)
+    {
+        string table = await session.CallAsync("list");
+        Assert.Contains("web", table, StringComparison.Ordinal);
+        Assert.Contains("other", table, StringComparison.Ordinal);
+        Assert.Contains("CPU %", await session.CallAsync("top", "--count", "1"), StringComparison.Ordinal);
+        JsonNode[] looks = [.. (await session.CallAsync("top", "--json", "--count", "2", "--interval", "1")).Trim().Split('\n').Select(line => JsonNode.Parse(line)!)];
+        Assert.Equal(2, looks.Length);
+        Assert.True(looks[1]["uptime_ns"]!.GetValue<long>() - looks[0]["uptime_ns"]!.GetValue<long>() > 500_000_000);
+        Assert.All(looks, look => Assert.Equal(2, look["guests"]!.AsArray().Count));
+        string log = await session.CallAsync("log");
+        Assert.Contains("event guest-start name=other", log, StringComparison.Ordinal);
+        Assert.Contains("event guest-refused name=large", log, StringComparison.Ordinal);
+        string shown = await session.CallAsync("debug-keys", "qregmtxh");
+        Assert.Contains("\"other\" state 0", shown, StringComparison.Ordinal);
+        Assert.Contains("event audit frames=", shown, StringComparison.Ordinal);
+        Assert.DoesNotContain("Blanket starts", shown, StringComparison.Ordinal);
+        await session.CallRefusedAsync(1, "does not fit", "debug-keys", "Z");
+    }
+
+    private static async Task EndAsync(OperatorSession session, string web)
+    {
+        int domain = (await session.FindAsync("web"))!["domid"]!.GetValue<int>();
+        await session.CallAsync("reboot", "web");
+        await session.AwaitAsync("web", "another domain", guest => guest is not null && guest["domid"]!.GetValue<int>() != domain);
+        await session.CallAsync("destroy", "other");
+        Assert.Null(await session.FindAsync("other"));
+        await session.TypeAsync("web", "echo ag''ain", "again");
+        await session.CallAsync("stop", "web");
+        Assert.Null(await session.FindAsync("web"));
+        string before = (await session.AuditAsync()).ToString();
+
+        // Its disk is given back by the guest of the machine's start, and taken by the one that is added.
+        await session.CallAsync("start", web);
+        await session.TypeAsync("web", "echo new''er", "newer");
+        await session.CallAsync("destroy", "web");
+        Assert.Equal(before, (await session.AuditAsync()).ToString());
+        await session.CallAsync("shutdown");
+        Assert.DoesNotContain(Lab.Instances.Instance.FindAll(), instance => instance.Name == $"test-{Environment.ProcessId}");
+    }
+}
