@@ -51,6 +51,7 @@ internal static class Bridges
             Mtu = vif.Mtu,
             RateBytes = vif.RateBytes,
             RateIntervalMicroseconds = vif.RateIntervalMicroseconds,
+            Filter = vif.AddressCount == 0 ? null : new AddressFilter(in vif),
         };
         ((ReadOnlySpan<byte>)vif.Mac).CopyTo(settings.Address);
         int error = VifDevice.Create(BackendService.Bus, owner, domain, network, in settings, out VifDevice? created);
