@@ -21,6 +21,7 @@ internal static class DetachedRun
     internal static async Task<int> StartAsync(IReadOnlyList<Token> tokens, Report report, CancellationToken cancellation)
     {
         HashSet<string> known = [.. Instance.FindAll().Select(instance => instance.Name)];
+        string? name = tokens.SkipWhile(token => token.Value != "--name").Skip(1).FirstOrDefault()?.Value;
         string output = Path.Combine(Path.GetTempPath(), $"blanket-run-{Guid.NewGuid():N}.log");
         string[] arguments = [.. tokens.Select(token => token.Value).Where(token => token is not ("--detach" or "--headless")), "--headless"];
         string program = Path.Combine(AppContext.BaseDirectory, "blanket.dll");
@@ -29,7 +30,7 @@ internal static class DetachedRun
         while (true)
         {
             await Task.Delay(PollMilliseconds, cancellation).ConfigureAwait(false);
-            foreach (Instance instance in Instance.FindAll().Where(instance => !known.Contains(instance.Name)))
+            foreach (Instance instance in Instance.FindAll().Where(instance => name is null ? !known.Contains(instance.Name) : instance.Name == name))
             {
                 if (await AnswersAsync(instance, cancellation).ConfigureAwait(false))
                 {
