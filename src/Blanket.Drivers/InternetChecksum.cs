@@ -1,5 +1,6 @@
 using System;
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 
 namespace Blanket.Drivers;
 
@@ -20,11 +21,12 @@ public struct InternetChecksum
             _isOdd = false;
         }
 
-        while (bytes.Length >= 8)
+        // The sum of words with their bytes swapped is the swapped sum (RFC 1071, 2 (B)): words are added as they lie.
+        ReadOnlySpan<ulong> words = MemoryMarshal.Cast<byte, ulong>(bytes);
+        if (!words.IsEmpty)
         {
-            ulong value = BinaryPrimitives.ReadUInt64BigEndian(bytes);
-            _sum += (value >> 32) + (uint)value;
-            bytes = bytes.Slice(8);
+            AddWord(BinaryPrimitives.ReverseEndianness(Fold(Sum(words))));
+            bytes = bytes.Slice(words.Length * sizeof(ulong));
         }
 
         for (; bytes.Length >= 2; bytes = bytes.Slice(2))
@@ -43,9 +45,27 @@ public struct InternetChecksum
     public void AddWord(uint word) => _sum += word;
 
     /// <summary>The sum in 16 bits with end-around carry, not complemented: what a pseudo-header leaves in a checksum field.</summary>
-    public readonly ushort Fold()
+    public readonly ushort Fold() => Fold(_sum);
+
+    /// <summary>The checksum: the complement of the sum.</summary>
+    public readonly ushort Complement() => (ushort)~Fold();
+
+    private static ulong Sum(ReadOnlySpan<ulong> words)
     {
-        ulong sum = _sum;
+        ulong high = 0;
+        ulong low = 0;
+        for (int i = 0; i < words.Length; i++)
+        {
+            ulong word = words[i];
+            high += word >> 32;
+            low += (uint)word;
+        }
+
+        return Fold(high) + (ulong)Fold(low);
+    }
+
+    private static ushort Fold(ulong sum)
+    {
         while (sum > 0xffff)
         {
             sum = (sum >> 16) + (sum & 0xffff);
@@ -53,7 +73,4 @@ public struct InternetChecksum
 
         return (ushort)sum;
     }
-
-    /// <summary>The checksum: the complement of the sum.</summary>
-    public readonly ushort Complement() => (ushort)~Fold();
 }

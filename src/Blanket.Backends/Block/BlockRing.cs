@@ -31,7 +31,7 @@ internal sealed class BlockRing : RingWorker
     private readonly SharedRing _ring = new(BlockLimits.MaximumRingPages);
     private readonly BlockSlot[] _slots = new BlockSlot[MaximumSlots];
     private readonly byte[] _freeSlots = new byte[MaximumSlots];
-    private readonly Slab<BlockSegment> _segments = new(MaximumSlots * BlockLimits.MaximumIndirectSegments);
+    private readonly BlockSegments _segments = new(MaximumSlots);
     private readonly DmaSegment[] _transfer = new DmaSegment[BlockLimits.MaximumIndirectSegments];
     private readonly byte[] _entry = new byte[Blkif.MaximumEntrySize];
     private readonly byte[] _indirect = new byte[BlockLimits.MaximumIndirectSegments * Blkif.SegmentSize];
@@ -165,7 +165,8 @@ internal sealed class BlockRing : RingWorker
         for (int i = 0; i < _freeCount; i++)
         {
             _slots[i] = default;
-            _freeSlots[i] = (byte)i;
+            // The lowest first: few slots in use need few frames for segments.
+            _freeSlots[i] = (byte)(_freeCount - 1 - i);
         }
 
         _ended = None;
@@ -197,9 +198,8 @@ internal sealed class BlockRing : RingWorker
         ref BlockSlot slot = ref _slots[index];
         slot = default;
         slot.Id = request.Id;
-        slot.FirstSegment = None;
         slot.ResponseOperation = (byte)request.Operation;
-        BlkifStatus status = Prepare(ref slot, request);
+        BlkifStatus status = Prepare(index, request);
         if (status != BlkifStatus.Okay)
         {
             Answer(index, status);
@@ -217,31 +217,31 @@ internal sealed class BlockRing : RingWorker
         }
     }
 
-    private BlkifStatus Prepare(ref BlockSlot slot, BlockRequestReader request)
+    private BlkifStatus Prepare(int index, BlockRequestReader request)
     {
         switch (request.Operation)
         {
             case BlkifOperation.Read:
             case BlkifOperation.Write:
                 return PrepareTransfer(
-                    ref slot, request.Operation, request.Sector, request.SegmentCount, Blkif.MaximumSegments, request.Segments);
+                    index, request.Operation, request.Sector, request.SegmentCount, Blkif.MaximumSegments, request.Segments);
             case BlkifOperation.Indirect:
-                return PrepareIndirect(ref slot, request);
+                return PrepareIndirect(index, request);
             case BlkifOperation.WriteBarrier:
             case BlkifOperation.FlushDiskCache:
-                return PrepareFlush(ref slot, request);
+                return PrepareFlush(index, request);
             case BlkifOperation.Discard:
-                return PrepareDiscard(ref slot, request);
+                return PrepareDiscard(ref _slots[index], request);
             default:
                 return BlkifStatus.NotSupported;
         }
     }
 
-    private BlkifStatus PrepareIndirect(ref BlockSlot slot, BlockRequestReader request)
+    private BlkifStatus PrepareIndirect(int index, BlockRequestReader request)
     {
         // The answer names the operation inside; Linux checks that.
         BlkifOperation operation = request.IndirectOperation;
-        slot.ResponseOperation = (byte)operation;
+        _slots[index].ResponseOperation = (byte)operation;
         int count = request.IndirectSegmentCount;
         if ((operation != BlkifOperation.Read && operation != BlkifOperation.Write)
             || count == 0 || count > BlockLimits.MaximumIndirectSegments)
@@ -268,11 +268,12 @@ internal sealed class BlockRing : RingWorker
             return BlkifStatus.Error;
         }
 
-        return PrepareTransfer(ref slot, operation, request.Sector, count, BlockLimits.MaximumIndirectSegments, segments);
+        return PrepareTransfer(index, operation, request.Sector, count, BlockLimits.MaximumIndirectSegments, segments);
     }
 
-    private BlkifStatus PrepareFlush(ref BlockSlot slot, BlockRequestReader request)
+    private BlkifStatus PrepareFlush(int index, BlockRequestReader request)
     {
+        ref BlockSlot slot = ref _slots[index];
         if (!_device.Geometry.HasFlush)
         {
             return BlkifStatus.NotSupported;
@@ -282,7 +283,7 @@ internal sealed class BlockRing : RingWorker
         {
             // A flush with data is served as the stricter barrier.
             BlkifStatus status = PrepareTransfer(
-                ref slot, BlkifOperation.Write, request.Sector, request.SegmentCount, Blkif.MaximumSegments, request.Segments);
+                index, BlkifOperation.Write, request.Sector, request.SegmentCount, Blkif.MaximumSegments, request.Segments);
             slot.Stage = BlockStage.BarrierWait;
             return status;
         }
@@ -315,8 +316,9 @@ internal sealed class BlockRing : RingWorker
     }
 
     private BlkifStatus PrepareTransfer(
-        ref BlockSlot slot, BlkifOperation operation, ulong sector, int count, int maximumCount, ReadOnlySpan<byte> segments)
+        int index, BlkifOperation operation, ulong sector, int count, int maximumCount, ReadOnlySpan<byte> segments)
     {
+        ref BlockSlot slot = ref _slots[index];
         slot.Operation = operation == BlkifOperation.Read ? BlockOperation.Read : BlockOperation.Write;
         slot.Stage = BlockStage.Running;
         if (count == 0 || count > maximumCount || (operation == BlkifOperation.Write && _vbd.IsReadOnly))
@@ -324,10 +326,17 @@ internal sealed class BlockRing : RingWorker
             return BlkifStatus.Error;
         }
 
-        if (!TryPinSegments(ref slot, segments.Slice(0, count * Blkif.SegmentSize)) || !IsOnDisk(in _device.Geometry, sector, slot.Remaining))
+        if (!TryReadSegments(index, segments.Slice(0, count * Blkif.SegmentSize)) || !IsOnDisk(in _device.Geometry, sector, slot.Remaining))
         {
             return BlkifStatus.Error;
         }
+
+        if (GrantPin.TryPinAll(Guest, slot.Operation == BlockOperation.Read, _segments.Of(index).Slice(0, count)) != 0)
+        {
+            return BlkifStatus.Error;
+        }
+
+        slot.SegmentCount = count;
 
         slot.Sector = sector << (_sectorShift - 9);
         slot.Size = slot.Remaining;
@@ -352,51 +361,35 @@ internal sealed class BlockRing : RingWorker
         return sectors <= size - first && (first & blockMask) == 0 && (sectors & blockMask) == 0;
     }
 
-    private bool TryPinSegments(ref BlockSlot slot, ReadOnlySpan<byte> segments)
+    /// <summary>Copies a request's segments, and their length to the slot. False when one of them makes no sense, or memory is out.</summary>
+    private bool TryReadSegments(int index, ReadOnlySpan<byte> source)
     {
-        bool isWritable = slot.Operation == BlockOperation.Read;
-        int last = None;
-        for (; !segments.IsEmpty; segments = segments.Slice(Blkif.SegmentSize))
+        if (!_segments.TryGet(index, out Span<PinnedSegment> segments))
         {
-            int first = segments[Blkif.SegmentFirst];
-            int end = segments[Blkif.SegmentLast] + 1;
-            if (first >= end || end > Cpu.PageSize >> _sectorShift || !_segments.TryAllocate(out int index))
-            {
-                return false;
-            }
-
-            ref BlockSegment segment = ref _segments[index];
-            uint reference = BinaryPrimitives.ReadUInt32LittleEndian(segments.Slice(Blkif.SegmentReference));
-            if (GrantPin.TryPin(Guest, reference, isWritable, out segment.Pin) != 0)
-            {
-                _segments.Free(index);
-                return false;
-            }
-
-            segment.Next = None;
-            segment.Offset = (ushort)(first << _sectorShift);
-            segment.Length = (ushort)((end - first) << _sectorShift);
-            if (!segment.Pin.Covers(segment.Offset, segment.Length))
-            {
-                GrantPin.Unpin(Guest, in segment.Pin);
-                _segments.Free(index);
-                return false;
-            }
-
-            slot.Remaining += segment.Length;
-            if (last == None)
-            {
-                slot.FirstSegment = index;
-                slot.CursorSegment = index;
-            }
-            else
-            {
-                _segments[last].Next = index;
-            }
-
-            last = index;
+            return false;
         }
 
+        int shift = _sectorShift;
+        int sectorsOfPage = Cpu.PageSize >> shift;
+        ulong bytes = 0;
+        for (int i = 0; !source.IsEmpty; source = source.Slice(Blkif.SegmentSize), i++)
+        {
+            ulong segment = BinaryPrimitives.ReadUInt64LittleEndian(source);
+            int first = (byte)(segment >> (Blkif.SegmentFirst * 8));
+            int end = (byte)(segment >> (Blkif.SegmentLast * 8)) + 1;
+            if (first >= end || end > sectorsOfPage)
+            {
+                return false;
+            }
+
+            ref PinnedSegment target = ref segments[i];
+            target.Reference = (uint)(segment >> (Blkif.SegmentReference * 8));
+            target.Offset = (ushort)(first << shift);
+            target.Length = (ushort)((end - first) << shift);
+            bytes += target.Length;
+        }
+
+        _slots[index].Remaining = bytes;
         return true;
     }
 
@@ -433,7 +426,7 @@ internal sealed class BlockRing : RingWorker
         bool isMore = true;
         while (isMore && Volatile.Read(ref slot.Status) == (int)BlockStatus.Success)
         {
-            if (!TryBuildPart(ref slot, out BlockPart part))
+            if (!TryBuildPart(index, out BlockPart part))
             {
                 slot.Status = (int)BlockStatus.Error;
                 break;
@@ -449,14 +442,15 @@ internal sealed class BlockRing : RingWorker
             }
 
             _hasSubmitted = true;
-            isMore = Advance(ref slot, in part);
+            isMore = Advance(index, in part);
         }
 
         EndPart(index);
     }
 
-    private bool TryBuildPart(ref BlockSlot slot, out BlockPart part)
+    private bool TryBuildPart(int index, out BlockPart part)
     {
+        ref BlockSlot slot = ref _slots[index];
         part = default;
         part.Request.Sector = slot.Sector;
         if (slot.Stage == BlockStage.BarrierFlush || slot.Stage == BlockStage.BarrierFinalFlush || slot.Operation == BlockOperation.Flush)
@@ -468,7 +462,7 @@ internal sealed class BlockRing : RingWorker
         part.Request.Operation = slot.Operation;
         return slot.Operation == BlockOperation.Discard
             ? TryBuildDiscard(in slot, ref part)
-            : TryBuildTransfer(in slot, ref part);
+            : TryBuildTransfer(index, ref part);
     }
 
     private bool TryBuildDiscard(in BlockSlot slot, ref BlockPart part)
@@ -482,17 +476,19 @@ internal sealed class BlockRing : RingWorker
     }
 
     /// <summary>Collects segments from the request's cursor on, as many as one request to the device may have; neighbours in memory become one.</summary>
-    private bool TryBuildTransfer(in BlockSlot slot, ref BlockPart part)
+    private bool TryBuildTransfer(int index, ref BlockPart part)
     {
+        ref readonly BlockSlot slot = ref _slots[index];
         ref readonly BlockGeometry geometry = ref _device.Geometry;
         int maximumCount = (int)Math.Min(geometry.MaximumSegments, (uint)_transfer.Length);
         uint maximumSize = geometry.MaximumSegmentSize;
+        ReadOnlySpan<PinnedSegment> segments = _segments.Of(index).Slice(0, slot.SegmentCount);
         int segment = slot.CursorSegment;
         uint offset = (uint)slot.CursorOffset;
-        while (segment != None && maximumSize != 0)
+        while (segment < segments.Length && maximumSize != 0)
         {
-            ref BlockSegment piece = ref _segments[segment];
-            ulong address = (piece.Pin.Frame << Cpu.PageShift) + piece.Offset + offset;
+            ref readonly PinnedSegment piece = ref segments[segment];
+            ulong address = (piece.Frame << Cpu.PageShift) + piece.Offset + offset;
             uint length = TryMerge(ref part, address, piece.Length - offset, maximumSize);
             if (length == 0)
             {
@@ -509,7 +505,7 @@ internal sealed class BlockRing : RingWorker
             offset += length;
             if (offset == piece.Length)
             {
-                segment = piece.Next;
+                segment++;
                 offset = 0;
             }
         }
@@ -558,8 +554,9 @@ internal sealed class BlockRing : RingWorker
     }
 
     /// <summary>Moves the request's cursor behind a part that the device has taken. True when there is more.</summary>
-    private bool Advance(ref BlockSlot slot, in BlockPart part)
+    private bool Advance(int index, in BlockPart part)
     {
+        ref BlockSlot slot = ref _slots[index];
         if (part.Request.Operation == BlockOperation.Flush)
         {
             return false;
@@ -572,21 +569,21 @@ internal sealed class BlockRing : RingWorker
             return slot.Remaining != 0;
         }
 
-        slot.Sector += part.Amount / BytesOfSector;
-        for (ulong left = part.Amount; left != 0 && slot.Remaining != 0;)
+        if (slot.Remaining == 0)
         {
-            ref BlockSegment segment = ref _segments[slot.CursorSegment];
-            ulong step = Math.Min(left, (ulong)(segment.Length - slot.CursorOffset));
-            left -= step;
-            slot.CursorOffset += (int)step;
-            if (slot.CursorOffset == segment.Length)
-            {
-                slot.CursorSegment = segment.Next;
-                slot.CursorOffset = 0;
-            }
+            return false;
         }
 
-        return slot.Remaining != 0;
+        slot.Sector += part.Amount / BytesOfSector;
+        ReadOnlySpan<PinnedSegment> segments = _segments.Of(index).Slice(0, slot.SegmentCount);
+        ulong left = part.Amount + (ulong)slot.CursorOffset;
+        while (left >= segments[slot.CursorSegment].Length)
+        {
+            left -= segments[slot.CursorSegment++].Length;
+        }
+
+        slot.CursorOffset = (int)left;
+        return true;
     }
 
     private void EndPart(int index)
@@ -671,7 +668,12 @@ internal sealed class BlockRing : RingWorker
     private void Answer(int index, BlkifStatus status)
     {
         ref BlockSlot slot = ref _slots[index];
-        UnpinSegments(ref slot);
+        if (slot.SegmentCount != 0)
+        {
+            GrantPin.UnpinAll(Guest, slot.Operation == BlockOperation.Read, _segments.Of(index).Slice(0, slot.SegmentCount));
+            slot.SegmentCount = 0;
+        }
+
         Statistics.Count(in slot, status);
         if (IsOpen)
         {
@@ -685,20 +687,6 @@ internal sealed class BlockRing : RingWorker
 
         slot.Stage = BlockStage.Free;
         _freeSlots[_freeCount++] = (byte)index;
-    }
-
-    private void UnpinSegments(ref BlockSlot slot)
-    {
-        int index = slot.FirstSegment;
-        slot.FirstSegment = None;
-        while (index != None)
-        {
-            ref BlockSegment segment = ref _segments[index];
-            int next = segment.Next;
-            GrantPin.Unpin(Guest, in segment.Pin);
-            _segments.Free(index);
-            index = next;
-        }
     }
 
     private void KickDevice()

@@ -39,8 +39,8 @@ internal struct BlockSlot
     /// <summary>Bytes of the whole read or write.</summary>
     internal ulong Size;
 
-    /// <summary>First segment of all, to be let go of in the end.</summary>
-    internal int FirstSegment;
+    /// <summary>Pinned segments, to be let go of in the end.</summary>
+    internal int SegmentCount;
 
     /// <summary>Segment to go on with.</summary>
     internal int CursorSegment;

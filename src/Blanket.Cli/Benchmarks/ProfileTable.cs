@@ -11,27 +11,29 @@ internal static class ProfileTable
     private const int Rows = 60;
 
     /// <summary>A table of the most expensive functions and the sum of the rest.</summary>
-    /// <param name="functions">Instructions by function, the most expensive first.</param>
+    /// <param name="title">What is counted.</param>
+    /// <param name="functions">Counts by function, the largest first.</param>
     /// <param name="operations">How many operations they are for.</param>
-    internal static Table Draw(IReadOnlyList<(string Function, ulong Instructions)> functions, long operations)
+    internal static Table Draw(string title, IReadOnlyList<(string Function, ulong Count)> functions, long operations)
     {
-        double total = functions.Sum(function => (double)function.Instructions);
+        double total = functions.Sum(function => (double)function.Count);
         Table table = new Table().Border(TableBorder.Markdown)
-            .AddColumn(new TableColumn("instructions").RightAligned())
+            .AddColumn(new TableColumn(title).RightAligned())
             .AddColumn(new TableColumn("part").RightAligned())
             .AddColumn("function");
-        foreach ((string function, ulong instructions) in functions.Take(Rows))
+        foreach ((string function, ulong count) in functions.Take(Rows))
         {
-            Add(function, instructions);
+            Add(function, count);
         }
 
-        Add("all others", functions.Skip(Rows).Sum(function => (double)function.Instructions));
+        Add("all others", functions.Skip(Rows).Sum(function => (double)function.Count));
+        Add("of all, blanket", functions.Where(function => function.Function.StartsWith("blanket: ", System.StringComparison.Ordinal)).Sum(function => (double)function.Count));
         Add("total", total);
         return table;
 
-        void Add(string function, double instructions) => table.AddRow(
-            (instructions / operations).ToString("N1", CultureInfo.InvariantCulture),
-            (total == 0 ? 0 : instructions / total).ToString("0.0 %", CultureInfo.InvariantCulture),
+        void Add(string function, double count) => table.AddRow(
+            (count / operations).ToString("N1", CultureInfo.InvariantCulture),
+            (total == 0 ? 0 : count / total).ToString("0.0 %", CultureInfo.InvariantCulture),
             Markup.Escape(function));
     }
 }

@@ -11,6 +11,7 @@ using Blanket.Lab.Bench.Profile;
 using Blanket.Lab.Configuration;
 using Blanket.Lab.Hosting;
 using Blanket.Lab.Qemu;
+using Spectre.Console;
 
 namespace Blanket.Cli.Commands;
 
@@ -44,7 +45,7 @@ internal static class BenchCommand
 
     private static readonly string[] Beds = ["native", "xen", "blanket"];
 
-    private static IEnumerable<string> ProfiledRows => BenchRow.All.Where(row => !row.IsDevice).Select(row => row.Name);
+    private static IEnumerable<string> ProfiledRows => BenchRow.All.Where(row => row.Unit is null).Select(row => row.Name);
 
     private static async Task<int> RunAsync(BenchChoice choice, Report report, CancellationToken cancellation)
     {
@@ -149,7 +150,11 @@ internal static class BenchCommand
             }
 
             report.Step($"instructions for one operation of {machines.Profile!.Value.Row} {where}, by function");
-            report.Draw(ProfileTable.Draw(profile.ByFunction(output.Symbols), output.ProfiledOperations));
+            report.Draw(Draw("instructions", profile.Counts));
+            report.Draw(Draw("TLB flushes", profile.Flushes));
+
+            Table Draw(string title, IReadOnlyDictionary<ulong, ulong> counts) =>
+                ProfileTable.Draw(title, InstructionProfile.ByFunction(counts, output.Symbols), output.ProfiledOperations);
         }
     }
 

@@ -69,6 +69,16 @@ public sealed partial class GrantTable
     internal void Release(uint reference, GrantUse use, ulong frame)
     {
         // The flags go last: when the guest sees them clear, it may use the frame for anything else.
+        PutFrame(use, frame);
+        if (use.IsMapping || !TryReleasePage(reference, use))
+        {
+            ReleaseUse(reference, use);
+        }
+    }
+
+    /// <summary>Drops the reference and the type count that came with a use.</summary>
+    internal static void PutFrame(GrantUse use, ulong frame)
+    {
         if (use.IsReadOnly)
         {
             FrameReference.Put(frame);
@@ -76,11 +86,6 @@ public sealed partial class GrantTable
         else
         {
             FrameReference.PutWritable(frame);
-        }
-
-        if (use.IsMapping || !TryReleasePage(reference, use))
-        {
-            ReleaseUse(reference, use);
         }
     }
 

@@ -1,3 +1,4 @@
+using System;
 using System.Runtime.CompilerServices;
 using System.Threading;
 using Blanket.Abi.Xen;
@@ -34,14 +35,78 @@ public sealed partial class GrantTable
         return true;
     }
 
+    /// <summary>
+    /// Begins uses in the common case, as many from the first on as are in it; <see cref="Acquire"/> decides about the next one.
+    /// </summary>
+    /// <returns>How many were begun.</returns>
+    internal int AcquirePages(ushort grantee, GrantUse use, Span<PinnedSegment> segments)
+    {
+        if (_domain.IsDying)
+        {
+            return 0;
+        }
+
+        int begun = 0;
+        bool isRefused = false;
+        _entries.Acquire();
+        uint entries = EntriesOfPages;
+        while (begun < segments.Length)
+        {
+            ref PinnedSegment segment = ref segments[begun];
+            if (segment.Reference >= entries || !TryUsePage(grantee, segment.Reference, use, out segment.Frame))
+            {
+                break;
+            }
+
+            if (!use.IsReadOnly && !WritableType.TryGetAtOnce(ref FrameTable.Of(segment.Frame)))
+            {
+                isRefused = true;
+                break;
+            }
+
+            begun++;
+        }
+
+        _entries.Release();
+        if (isRefused)
+        {
+            FrameReference.Put(segments[begun].Frame);
+            ReleaseUse(segments[begun].Reference, use);
+        }
+
+        return begun;
+    }
+
+    /// <summary>
+    /// Ends uses in the common case, after their references and type counts, as many from the first on as are in it; for the next one <see cref="ReleaseUse"/> does.
+    /// </summary>
+    /// <returns>How many were ended.</returns>
+    internal int ReleasePages(GrantUse use, ReadOnlySpan<PinnedSegment> segments)
+    {
+        int ended = 0;
+        _entries.Acquire();
+        uint entries = EntriesOfPages;
+        while (ended < segments.Length && segments[ended].Reference < entries && IsOnlyUseOfPage(segments[ended].Reference, use))
+        {
+            EndPage(segments[ended].Reference, use);
+            ended++;
+        }
+
+        _entries.Release();
+        return ended;
+    }
+
     private bool TryBeginPage(ushort grantee, uint reference, GrantUse use, out ulong frame)
     {
         frame = 0;
         _entries.Acquire();
-        bool begins = _version == 1 && reference < (uint)_sharedFrameCount * EntriesPerFrameV1 && TryUsePage(grantee, reference, use, out frame);
+        bool begins = reference < EntriesOfPages && TryUsePage(grantee, reference, use, out frame);
         _entries.Release();
         return begins;
     }
+
+    /// <summary>Entries that can be in the common case: those of version 1.</summary>
+    private uint EntriesOfPages => _version == 1 ? (uint)_sharedFrameCount * EntriesPerFrameV1 : 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool TryUsePage(ushort grantee, uint reference, GrantUse use, out ulong frame)
@@ -85,19 +150,30 @@ public sealed partial class GrantTable
     private bool TryReleasePage(uint reference, GrantUse use)
     {
         _entries.Acquire();
-        ref ActiveGrant active = ref _active[reference];
-        bool ends = _version == 1 && active.Pins == use.Increment && active.FrameOwner == _domain.Id && active.IsPartial == 0
-            && reference < (uint)_sharedFrameCount * EntriesPerFrameV1;
+        bool ends = reference < EntriesOfPages && IsOnlyUseOfPage(reference, use);
         if (ends)
         {
-            // The counters of a released entry say which flags it had: this use's.
-            uint inUse = use.IsReadOnly ? GrantTableFlags.Reading : (uint)GrantTableFlags.Reading | GrantTableFlags.Writing;
-            active = default;
-            _entriesInUse--;
-            AtomicBits.Clear(ref PhysicalMemory.At<uint>(EntryAddress(reference)), inUse);
+            EndPage(reference, use);
         }
 
         _entries.Release();
         return ends;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool IsOnlyUseOfPage(uint reference, GrantUse use)
+    {
+        ref ActiveGrant active = ref _active[reference];
+        return active.Pins == use.Increment && active.FrameOwner == _domain.Id && active.IsPartial == 0;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void EndPage(uint reference, GrantUse use)
+    {
+        // The counters of a released entry say which flags it had: this use's.
+        uint inUse = use.IsReadOnly ? GrantTableFlags.Reading : (uint)GrantTableFlags.Reading | GrantTableFlags.Writing;
+        _active[reference] = default;
+        _entriesInUse--;
+        AtomicBits.Clear(ref PhysicalMemory.At<uint>(EntryAddress(reference)), inUse);
     }
 }

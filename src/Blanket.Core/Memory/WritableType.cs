@@ -10,13 +10,17 @@ internal static class WritableType
     /// <summary>Takes a type count on a frame on which the caller has a reference.</summary>
     /// <returns>False when the frame is in use as something that must not be written.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static bool TryGet(ref FrameInfo info)
+    internal static bool TryGet(ref FrameInfo info) => TryGetAtOnce(ref info) || TryGetSlowly(ref info);
+
+    /// <summary>Takes a type count on a frame that is writable already, without waiting for anything: locks may be held.</summary>
+    /// <returns>False when it is not, or somebody changes it just now.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool TryGetAtOnce(ref FrameInfo info)
     {
         ulong type = Volatile.Read(ref info.Type);
-        return (IsWritable(type)
-                && (type & FrameType.CountMask) != FrameType.CountMask
-                && Interlocked.CompareExchange(ref info.Type, type + 1, type) == type)
-            || TryGetSlowly(ref info);
+        return IsWritable(type)
+            && (type & FrameType.CountMask) != FrameType.CountMask
+            && Interlocked.CompareExchange(ref info.Type, type + 1, type) == type;
     }
 
     private static bool IsWritable(ulong type) =>

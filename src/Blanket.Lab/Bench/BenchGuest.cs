@@ -67,7 +67,8 @@ public sealed class BenchGuest
     public static string CommandLine(string console, int? peerPort, string? profiled) =>
         $"console={console} panic=-1 mitigations=off quiet"
         + (peerPort is int port ? string.Create(CultureInfo.InvariantCulture, $" bench_peer={port}") : " bench=cpu")
-        + (profiled is null ? string.Empty : $" bench_profile={profiled}");
+        + (profiled is null ? string.Empty : $" bench_profile={profiled}")
+        + (profiled is not null && peerPort is not null ? $" bench={profiled[..profiled.IndexOf('_', StringComparison.Ordinal)]}" : string.Empty);
 
     /// <summary>A new empty disk.</summary>
     public static void WriteDisk(string path)

@@ -27,8 +27,8 @@ public sealed class BenchMachines(BenchGuest guest, Accelerator accelerator, boo
     /// </summary>
     private const string EmulatedCpu = "max,-la57,-smap,-rdtscp";
 
-    /// <summary>Whether disk and network are measured: waiting for a device takes no instructions.</summary>
-    public bool WithDevices => !countInstructions;
+    /// <summary>Whether disk and network are measured: waiting for a device takes no instructions. What they execute can be profiled.</summary>
+    public bool WithDevices => !countInstructions || (Profile is (string row, _) && BenchRow.All.Any(known => known.Name == row && known.IsDevice));
 
     private int? PeerPort => WithDevices ? peerPort : null;
 

@@ -64,6 +64,90 @@ public sealed class GrantPinTests
         Assert.Equal(0, _guest.Status(20));
     }
 
+    private static PinnedSegment[] Segments(params uint[] references) =>
+        [.. System.Linq.Enumerable.Select(references, reference => new PinnedSegment { Reference = reference, Offset = 512, Length = 1024 })];
+
+    [Theory]
+    [InlineData(1u, true)]
+    [InlineData(1u, false)]
+    [InlineData(2u, true)]
+    [InlineData(2u, false)]
+    public void ARequestPinsAllItsPages(uint version, bool writable)
+    {
+        Assert.Equal(0, _guest.SetVersion(version));
+        for (uint i = 0; i < 4; i++)
+        {
+            _guest.Grant(20 + i, DomainId.Services, _guest.Data((int)i));
+        }
+
+        // One of them is in use otherwise, one appears twice.
+        Assert.Equal(0, GrantPin.TryPin(_guest.Domain, 21, writable, out PinnedGrant other));
+        PinnedSegment[] segments = Segments(20, 21, 22, 20, 23);
+        Assert.Equal(0, GrantPin.TryPinAll(_guest.Domain, writable, segments));
+        Assert.Equal([_guest.Data(0), _guest.Data(1), _guest.Data(2), _guest.Data(0), _guest.Data(3)], System.Linq.Enumerable.Select(segments, segment => segment.Frame));
+        for (uint i = 0; i < 4; i++)
+        {
+            Assert.Equal(writable ? Both : GrantTableFlags.Reading, _guest.Status(20 + i));
+        }
+
+        Assert.Equal(writable ? 2UL : 0UL, TestGuest.TypeCount(_guest.Data(0)));
+        Assert.Equal(3UL, TestGuest.References(_guest.Data(0)));
+        Assert.Equal(2UL, TestGuest.References(_guest.Data(3)));
+        Assert.Equal(4, _guest.Table.EntriesInUse);
+        GrantPin.UnpinAll(_guest.Domain, writable, segments);
+        Assert.Equal(1, _guest.Table.EntriesInUse);
+        GrantPin.Unpin(_guest.Domain, in other);
+        AssertNothingIsPinned();
+    }
+
+    [Theory]
+    [InlineData(1u)]
+    [InlineData(2u)]
+    public void ARequestWithABadGrantPinsNothing(uint version)
+    {
+        Assert.Equal(0, _guest.SetVersion(version));
+        for (uint i = 0; i < 3; i++)
+        {
+            _guest.Grant(20 + i, DomainId.Services, _guest.Data((int)i));
+        }
+
+        _guest.Grant(23, DomainId.Services, _guest.Data(3), GrantTableFlags.ReadOnly);
+        _guest.Grant(24, DomainId.Services, _guest.L1Table);
+        _guest.Grant(25, DomainId.Services, 0xfff_ffff);
+        Assert.Equal(-Errno.EACCES, GrantPin.TryPinAll(_guest.Domain, true, Segments(20, 21, 23, 22)));
+        Assert.Equal(-Errno.EACCES, GrantPin.TryPinAll(_guest.Domain, true, Segments(20, 20, 24, 22)));
+        Assert.Equal(-Errno.EFAULT, GrantPin.TryPinAll(_guest.Domain, true, Segments(20, 21, 22, 25)));
+        Assert.Equal(-Errno.EACCES, GrantPin.TryPinAll(_guest.Domain, false, Segments(20, 26)));
+        Assert.Equal(-Errno.ENOENT, GrantPin.TryPinAll(_guest.Domain, false, Segments(uint.MaxValue, 20)));
+        AssertNothingIsPinned();
+    }
+
+    [Fact]
+    public void ARequestStaysInsideAGrantedPart()
+    {
+        Assert.Equal(0, _guest.SetVersion(2));
+        _guest.Grant(20, DomainId.Services, _guest.Data(0));
+        _guest.GrantPart(21, DomainId.Services, _guest.Data(1), 512, 1024);
+        _guest.GrantPart(22, DomainId.Services, _guest.Data(2), 512, 1023);
+        PinnedSegment[] segments = Segments(20, 21);
+        Assert.Equal(0, GrantPin.TryPinAll(_guest.Domain, true, segments));
+        GrantPin.UnpinAll(_guest.Domain, true, segments);
+        Assert.Equal(-Errno.EACCES, GrantPin.TryPinAll(_guest.Domain, true, Segments(20, 22)));
+        AssertNothingIsPinned();
+    }
+
+    private void AssertNothingIsPinned()
+    {
+        for (uint i = 0; i < 4; i++)
+        {
+            Assert.Equal(0, _guest.Status(20 + i));
+            Assert.Equal(0UL, TestGuest.TypeCount(_guest.Data((int)i)));
+            Assert.Equal(1UL, TestGuest.References(_guest.Data((int)i)));
+        }
+
+        Assert.Equal(0, _guest.Table.EntriesInUse);
+    }
+
     [Fact]
     public void WhatTheEntryDoesNotAllowIsRefused()
     {

@@ -11,7 +11,8 @@ namespace Blanket.Lab.Bench.Profile;
 
 /// <summary>Executed instructions by address, as the plugin <c>profile.c</c> leaves them in its file.</summary>
 /// <param name="Counts">Instructions by the address of the translated block that they were in.</param>
-public sealed record InstructionProfile(IReadOnlyDictionary<ulong, ulong> Counts)
+/// <param name="Flushes">How often the TLB was emptied by the address of the instruction that did.</param>
+public sealed record InstructionProfile(IReadOnlyDictionary<ulong, ulong> Counts, IReadOnlyDictionary<ulong, ulong> Flushes)
 {
     private const int HeaderWords = 2;
     private const int BlockWords = 3;
@@ -44,22 +45,26 @@ public sealed record InstructionProfile(IReadOnlyDictionary<ulong, ulong> Counts
         ulong[] words = new ulong[header[0] * BlockWords];
         stream.ReadExactly(MemoryMarshal.AsBytes(words.AsSpan()));
         Dictionary<ulong, ulong> counts = [];
+        Dictionary<ulong, ulong> flushes = [];
         foreach (ulong[] block in words.Chunk(BlockWords).Where(block => block[2] != 0))
         {
-            counts[block[0]] = counts.GetValueOrDefault(block[0]) + block[2];
+            Dictionary<ulong, ulong> target = block[1] == 0 ? flushes : counts;
+            target[block[0]] = target.GetValueOrDefault(block[0]) + block[2];
         }
 
-        return new InstructionProfile(counts);
+        return new InstructionProfile(counts, flushes);
     }
 
-    /// <summary>Sums up by function, the most expensive first.</summary>
+    /// <summary>Sums up by function, the largest count first.</summary>
+    /// <param name="counts"><see cref="Counts"/> or <see cref="Flushes"/>.</param>
     /// <param name="symbols">Functions' names by address, of everything that ran.</param>
-    public IReadOnlyList<(string Function, ulong Instructions)> ByFunction(IReadOnlyDictionary<ulong, string> symbols)
+    public static IReadOnlyList<(string Function, ulong Count)> ByFunction(
+        IReadOnlyDictionary<ulong, ulong> counts, IReadOnlyDictionary<ulong, string> symbols)
     {
         ulong[] addresses = [.. symbols.Keys.Order()];
         return
         [
-            .. Counts.GroupBy(count => Name(count.Key), count => count.Value)
+            .. counts.GroupBy(count => Name(count.Key), count => count.Value)
                 .Select(group => (group.Key, group.Aggregate(0UL, (sum, value) => sum + value)))
                 .OrderByDescending(row => row.Item2),
         ];

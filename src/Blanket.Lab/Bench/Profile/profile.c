@@ -1,9 +1,9 @@
 /*
  * A plugin of QEMU's software emulation that counts executed instructions by address, for './blanket bench --profile'.
  *
- * Counts live in a shared mapping of the file given as counts=PATH, so that they outlive a killed QEMU: two words (blocks known;
- * 1 once stopped), then per translated block its address, its number of instructions and how many instructions ran in it. The
- * program of the benchmark starts and stops the count by no-operations that nothing else uses (bench.c, PROFILE_START and
+ * Counts live in a shared mapping of the file given as counts=PATH, so that they outlive a killed QEMU: two words (records known;
+ * 1 once stopped), then per translated block its address, its number of instructions and how many instructions ran in it. A record
+ * whose number of instructions is 0 is of an instruction that empties the TLB, and counts how often it ran. The program of the benchmark starts and stops the count by no-operations that nothing else uses (bench.c, PROFILE_START and
  * PROFILE_STOP).
  */
 #include <fcntl.h>
@@ -24,6 +24,8 @@ enum { NO_REGISTERS = 0 };
 enum { INLINE_ADD_U64 = 0 };
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t, qemu_plugin_vcpu_tb_trans_cb_t);
 void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, int, void *, uint64_t);
+void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *, int, void *, uint64_t);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, qemu_plugin_vcpu_udata_cb_t, int, void *);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
@@ -68,6 +70,26 @@ static void stop(unsigned int cpu, void *data)
     profile->stopped = 1;
 }
 
+/* MOV to CR3. */
+static bool empties_tlb(const struct qemu_plugin_insn *instruction)
+{
+    const uint8_t *bytes = qemu_plugin_insn_data(instruction);
+    size_t size = qemu_plugin_insn_size(instruction);
+    size_t start = size == 4 && (bytes[0] & 0xf0) == 0x40; /* REX */
+
+    return size == start + 3 && bytes[start] == 0x0f && bytes[start + 1] == 0x22 && (bytes[start + 2] & 0xf8) == 0xd8;
+}
+
+static uint64_t *new_record(uint64_t address, uint64_t instructions)
+{
+    if (profile->blocks == MAXIMUM_BLOCKS)
+        return NULL;
+    uint64_t i = profile->blocks++;
+    profile->block[i].address = address;
+    profile->block[i].instructions = instructions;
+    return &running[i];
+}
+
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     static const uint8_t start_mark[] = { 0x0f, 0x1f, 0x80, 0x01, 0xb1, 0xa2, 0x7e };
@@ -77,6 +99,11 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     (void)id;
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(tb, i);
+        if (empties_tlb(instruction)) {
+            uint64_t *counter = new_record(qemu_plugin_insn_vaddr(instruction), 0);
+            if (counter != NULL)
+                qemu_plugin_register_vcpu_insn_exec_inline(instruction, INLINE_ADD_U64, counter, 1);
+        }
         if (qemu_plugin_insn_size(instruction) != sizeof start_mark)
             continue;
         const void *bytes = qemu_plugin_insn_data(instruction);
@@ -85,12 +112,9 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         if (memcmp(bytes, stop_mark, sizeof stop_mark) == 0)
             qemu_plugin_register_vcpu_insn_exec_cb(instruction, stop, NO_REGISTERS, NULL);
     }
-    if (profile->blocks == MAXIMUM_BLOCKS)
-        return;
-    uint64_t i = profile->blocks++;
-    profile->block[i].address = qemu_plugin_tb_vaddr(tb);
-    profile->block[i].instructions = count;
-    qemu_plugin_register_vcpu_tb_exec_inline(tb, INLINE_ADD_U64, &running[i], count);
+    uint64_t *counter = new_record(qemu_plugin_tb_vaddr(tb), count);
+    if (counter != NULL)
+        qemu_plugin_register_vcpu_tb_exec_inline(tb, INLINE_ADD_U64, counter, count);
 }
 
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int count, char **arguments)
