@@ -103,6 +103,10 @@ internal static class GuestFeatures
         // Guest kernel and guest user share ring 3: what is said of that boundary does not hold.
         guest.Set(CpuFeature.SrsoUsNo, false);
 
+        // With it Linux reads and writes the inactive GS base at every switch of processes, by a trap and a hypercall on PV; without it
+        // hardly ever. What it is for, quick changes of bases in user mode, nearly no program does.
+        guest.Set(CpuFeature.FsGsBase, false);
+
         // Address masks of breakpoints would have to be switched with every vCPU.
         guest.Set(CpuFeature.DebugBreakpointExt, false);
 

@@ -144,7 +144,7 @@ public class PrivilegedInstructionTests
         Registers.Rax = ulong.MaxValue;
         AssertDone(0x0f, 0x22, 0xe0);
         Assert.Equal(
-            ControlRegisters.TimeStampDisable | ControlRegisters.DebugExtensions | ControlRegisters.FsGsBase | ControlRegisters.OsXsave,
+            ControlRegisters.TimeStampDisable | ControlRegisters.DebugExtensions | ControlRegisters.OsXsave,
             _guest.Vcpu.GuestCr4);
         AssertDone(0x0f, 0x20, 0xe1);
         Assert.Equal(_guest.Vcpu.GuestCr4, Registers.Rcx);

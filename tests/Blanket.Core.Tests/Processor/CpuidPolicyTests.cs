@@ -45,8 +45,8 @@ public class CpuidPolicyTests
         Assert.NotEqual(0U, leaf1.Ecx & 1U << 31);
         Assert.Equal(0U, leaf1.Ebx >> 24);
         CpuidLeaf leaf7 = Query(7);
-        Assert.Equal(0U, leaf7.Ebx & (1U << 1 | 1U << 7 | 1U << 10 | 1U << 14 | 1U << 20));
-        Assert.NotEqual(0U, leaf7.Ebx & 1U);
+        Assert.Equal(0U, leaf7.Ebx & (1U | 1U << 1 | 1U << 7 | 1U << 10 | 1U << 14 | 1U << 20));
+        Assert.NotEqual(0U, leaf7.Ebx & 1U << 9);
         Assert.Equal(0U, leaf7.Ecx & 1U << 3);
         Assert.Equal(0U, leaf7.Edx & (1U << 26 | 1U << 27 | 1U << 31));
         Assert.Equal(0U, Query(0x80000001).Edx & 1U << 26);
