@@ -1,5 +1,5 @@
 using System;
-using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 
 namespace Blanket.Core.Bundles;
 
@@ -36,15 +36,16 @@ public static class BundleChecksum
         {
             ulong sum = (ulong)content.Length;
             ulong sumOfSums = 0;
-            ReadOnlySpan<byte> rest = content;
-            while (rest.Length >= WordSize)
+
+            // x86 is little-endian, on the host as well.
+            ReadOnlySpan<ulong> words = MemoryMarshal.Cast<byte, ulong>(content);
+            for (int i = 0; i < words.Length; i++)
             {
-                sum += BinaryPrimitives.ReadUInt64LittleEndian(rest);
+                sum += words[i];
                 sumOfSums += sum;
-                rest = rest.Slice(WordSize);
             }
 
-            sum += LastWord(rest);
+            sum += LastWord(content.Slice(words.Length * WordSize));
             sumOfSums += sum;
             return sum ^ ((sumOfSums << 32) | (sumOfSums >> 32));
         }

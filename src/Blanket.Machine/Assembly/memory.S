@@ -53,13 +53,24 @@ memmove:
     ret
 
     .globl memset
-memset:                             /* by words: what is cleared is mostly whole frames */
+memset:                             /* by words: what is cleared is mostly whole frames; see memmove about string instructions */
     mov %rdi, %r8
     movzbl %sil, %eax
     movabs $0x0101010101010101, %rcx
     imul %rcx, %rax
     mov %rdx, %rcx
-    shr $3, %rcx
+    shr $5, %rcx
+    jz 2f
+1:  mov %rax, (%rdi)
+    mov %rax, 8(%rdi)
+    mov %rax, 16(%rdi)
+    mov %rax, 24(%rdi)
+    add $32, %rdi
+    dec %rcx
+    jnz 1b
+2:  mov %edx, %ecx
+    and $31, %ecx
+    shr $3, %ecx
     rep stosq
     mov %edx, %ecx
     and $7, %ecx
