@@ -92,5 +92,35 @@ public sealed class XenTests
         RecordDisk.RequireAcknowledged(directory, disk, System.IO.File.ReadLines(directory.PathOf("writing.log")), Records);
     }
 
+    /// <summary>L0 saves and restores, or migrates, the machine: its guest goes on with verified I/O, no error, nothing lost.</summary>
+    [Theory]
+    [InlineData("save-restore")]
+    [InlineData("migrate")]
+    public async Task GuestGoesOnWith(string act)
+    {
+        BootDirectory directory = Directory($"{nameof(GuestGoesOnWith)}-{act}");
+        TestGuest guest = await TestGuest.CreateAsync();
+        string configuration = guest.WriteWithInit(directory, "verifying", "verify.sh", TestGuest.Disks(directory.CreateDisk("disk.raw", 4)));
+        await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Pvh, native: false);
+        await XenScenario.MoveWhileVerifyingAsync(run, act);
+    }
+
+    /// <summary>L0 wants the machine to end: its guest is asked to shut down, and the machine ends when it has.</summary>
+    [Theory]
+    [InlineData("shutdown", 0)]
+    [InlineData("reboot", 1)]
+    public async Task GuestsShutDownFirstAt(string act, int reason)
+    {
+        BootDirectory directory = Directory($"{nameof(GuestsShutDownFirstAt)}-{act}");
+        TestGuest guest = await TestGuest.CreateAsync();
+        string configuration = guest.WriteWithInit(directory, "verifying", "verify.sh", TestGuest.Disks(directory.CreateDisk("disk.raw", 4)), "on_poweroff = \"restart\"");
+        await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Pvh, native: false);
+        await run.WaitForAsync("verified 2");
+        await run.ActAsync(act);
+        await run.RequireSuccessAsync();
+        Assert.Contains("event guest-poweroff name=verifying", directory.ReadLog("blanket"), System.StringComparison.Ordinal);
+        Assert.Contains(string.Create(CultureInfo.InvariantCulture, $"reason code {reason}"), directory.ReadLog("xen"), System.StringComparison.Ordinal);
+    }
+
     private static BootDirectory Directory(string test) => BootDirectory.For("Xen-" + test);
 }

@@ -7,7 +7,6 @@ using Blanket.Core.Scheduling;
 using Blanket.Core.Time;
 using Blanket.Drivers.Pci;
 using Blanket.Drivers.Virtio;
-using Blanket.Drivers.Xen;
 using Blanket.Kernel.Entry;
 using Blanket.Kernel.Guests;
 using Blanket.Kernel.Management;
@@ -114,11 +113,7 @@ internal static unsafe class Main
         DeviceRegistry.Initialize();
         DeviceInterrupts interrupts = new();
         XenPlatform.CreateTransport(interrupts);
-        if (XenPlatform.Transport != null)
-        {
-            XenDevices.CreateAll(XenPlatform.Transport, DeviceRegistry.Found);
-        }
-
+        XenPlatform.CreateDevices(DeviceRegistry.Found);
         PciConfiguration? pci = PciHost.CreateConfiguration();
         if (pci != null)
         {
@@ -128,6 +123,11 @@ internal static unsafe class Main
         StoreService.Initialize(SecretKey.Create(), SecretKey.Create());
         BackendService.Initialize();
         ManagementService.Initialize();
+        MachineShutdown.Create();
+        if (XenPlatform.Transport != null)
+        {
+            XenRequests.Create(XenPlatform.Transport.Store);
+        }
     }
 
     private static void StartGuests(in BootInformation information)

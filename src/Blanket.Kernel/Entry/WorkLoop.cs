@@ -30,6 +30,7 @@ internal static unsafe class WorkLoop
             CpuRequests.BeginWork();
             Volatile.Write(ref block->WorkPending, 0);
             bool wasFlushed = DispatchInterrupts(block) | CpuRequests.Service();
+            CpuParking.ParkIfWanted();
             if (GracePeriod.Pass())
             {
                 GuestManager.GracePeriodMayBeOver();

@@ -251,8 +251,10 @@ internal static class GuestManager
         }
 
         Interlocked.Exchange(ref s_hasWork, 0);
+        XenRequests.Process();
         ManagementService.Process();
-        bool anyLeft = s_stays;
+        MachineShutdown.Process();
+        bool anyLeft = s_stays && !MachineShutdown.IsUnderWay;
         foreach (Guest? guest in s_guests!)
         {
             if (guest != null && guest.IsConfigured)
@@ -266,7 +268,7 @@ internal static class GuestManager
         {
             Audit.Report();
             Log.Line("event all-guests-done"u8).End();
-            PowerControl.PowerOff();
+            MachineShutdown.EndMachine();
         }
     }
 
@@ -399,13 +401,13 @@ internal static class GuestManager
                 break;
         }
 
-        if (action is BootBundleAction.Preserve)
+        if (action is BootBundleAction.Preserve && !MachineShutdown.IsUnderWay)
         {
             guest.State = GuestState.Preserved;
             return;
         }
 
-        guest.StartsAgain = StartsAgain(action);
+        guest.StartsAgain = StartsAgain(action) && !MachineShutdown.IsUnderWay;
         GuestTeardown.Begin(guest);
     }
 }

@@ -22,6 +22,9 @@ internal static class XenPlatform
     private static ulong s_sharedInfo;
     private static ulong s_vcpuInfos;
     private static byte s_vector;
+    private static XenDevices? s_devices;
+    private static SharedPage s_firstPage;
+    private static SharedPage s_secondPage;
 
     /// <summary>Whether L0 is Xen and its calls can be used.</summary>
     internal static bool IsPresent { get; private set; }
@@ -161,6 +164,60 @@ internal static class XenPlatform
         }
     }
 
+    /// <summary>Lets L0 save or migrate the domain; between other work, with all other CPUs parked.</summary>
+    /// <returns>True when this is a new domain; false when it goes on as it was.</returns>
+    internal static bool Suspend()
+    {
+        s_console?.Drain();
+
+        // struct sched_shutdown is one reason. 1: the suspend was called off, or it was a mere checkpoint.
+        uint argument = (uint)ShutdownReason.Suspend;
+        return s_calls.Call(HypercallNumber.SchedOp, SchedOp.Shutdown, ref argument) == 0;
+    }
+
+    /// <summary>Makes anew what the domain shares with Xen and its services; with all other CPUs parked.</summary>
+    internal static void ResumeTransport()
+    {
+        XenTransport transport = Transport!;
+        InstallHypercallPage();
+        MapSharedInfo();
+        RegisterVcpuInfo(0);
+        s_events.Reset();
+        InitializeThisCpu();
+        if (!transport.Grants.TryResume())
+        {
+            Fail("Xen does not map the grant table again"u8);
+        }
+
+        if (s_console != null && TryOpenPage(HvmParameter.ConsoleFrame, HvmParameter.ConsoleEventChannel, out DeviceRegisters ring, out uint port))
+        {
+            s_console.Restore(ring, port);
+            s_events.Attach(port, s_console);
+        }
+    }
+
+    /// <summary>Connects to the new xenstore and has all devices opened again.</summary>
+    internal static void ResumeDevices()
+    {
+        if (!TryOpenPage(HvmParameter.StoreFrame, HvmParameter.StoreEventChannel, out DeviceRegisters ring, out uint port)
+            || !Transport!.Store.Connect(ring, port))
+        {
+            Log.Line("xen: no xenstore after a restore: devices cannot be used"u8).End();
+            return;
+        }
+
+        s_devices?.Restore();
+    }
+
+    /// <summary>Finds the domain's disks and network interfaces; once, in an allocation scope.</summary>
+    internal static void CreateDevices(DeviceCollection found)
+    {
+        if (Transport != null)
+        {
+            s_devices = XenDevices.CreateAll(Transport, found);
+        }
+    }
+
     /// <summary>Ends the domain, once the console has taken what was logged; returns when Xen does not react, or L0 is not Xen.</summary>
     internal static void Shutdown(ShutdownReason reason)
     {
@@ -223,7 +280,16 @@ internal static class XenPlatform
         }
 
         port = (uint)number;
-        page = DeviceMapping.MapShared(frame << Cpu.PageShift, Cpu.PageSize);
+        ref SharedPage known = ref s_firstPage.Parameter == 0 || s_firstPage.Parameter == frameParameter ? ref s_firstPage : ref s_secondPage;
+        if (known.Parameter != frameParameter || known.Frame != frame)
+        {
+            // Windows are for good: a page that is where it was before a restore keeps its own.
+            known.Parameter = frameParameter;
+            known.Frame = frame;
+            known.Window = DeviceMapping.MapShared(frame << Cpu.PageShift, Cpu.PageSize);
+        }
+
+        page = known.Window;
         return page.Length != 0;
     }
 
@@ -231,6 +297,14 @@ internal static class XenPlatform
     {
         Log.Line("xen: "u8).Text(what).End();
         Check.Fail();
+    }
+
+    /// <summary>A page of Xen's services that is mapped.</summary>
+    private struct SharedPage
+    {
+        public uint Parameter;
+        public ulong Frame;
+        public DeviceRegisters Window;
     }
 
     private sealed class Upcall : InterruptHandler
