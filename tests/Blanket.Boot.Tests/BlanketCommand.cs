@@ -21,15 +21,23 @@ internal sealed record BlanketCommand(BootDirectory Directory, ToolResult Result
     /// <param name="arguments">Further arguments of <c>run</c>: guest configurations, options.</param>
     /// <param name="timeoutSeconds">When the run is ended.</param>
     internal static Task<BlanketCommand> RunAsync(BootDirectory directory, IEnumerable<string> arguments, int timeoutSeconds = DefaultTimeoutSeconds) =>
-        CallAsync(
-            directory,
-            ["run", "--headless", "--console-dir", directory.Root, "--timeout", timeoutSeconds.ToString(CultureInfo.InvariantCulture), .. arguments]);
+        CallAsync(directory, RunArguments(directory, arguments, timeoutSeconds));
+
+    /// <summary>The same on one of this machine's CPUs only, so that not all CPUs of the virtual machine run at the same time.</summary>
+    internal static Task<BlanketCommand> RunOnOneRealCpuAsync(BootDirectory directory, IEnumerable<string> arguments) =>
+        CallAsync(directory, "taskset", ["-c", "0", "dotnet"], RunArguments(directory, arguments, DefaultTimeoutSeconds));
 
     /// <summary>Calls the command; keeps what it says in <c>command.log</c>.</summary>
-    internal static async Task<BlanketCommand> CallAsync(BootDirectory directory, IEnumerable<string> arguments)
+    internal static Task<BlanketCommand> CallAsync(BootDirectory directory, IEnumerable<string> arguments) =>
+        CallAsync(directory, "dotnet", [], arguments);
+
+    private static IEnumerable<string> RunArguments(BootDirectory directory, IEnumerable<string> arguments, int timeoutSeconds) =>
+        ["run", "--headless", "--console-dir", directory.Root, "--timeout", timeoutSeconds.ToString(CultureInfo.InvariantCulture), .. arguments];
+
+    private static async Task<BlanketCommand> CallAsync(BootDirectory directory, string tool, IEnumerable<string> prefix, IEnumerable<string> arguments)
     {
         string program = Path.Combine(AppContext.BaseDirectory, "blanket.dll");
-        ToolResult result = await Tool.RunAsync("dotnet", [program, .. arguments]);
+        ToolResult result = await Tool.RunAsync(tool, [.. prefix, program, .. arguments]);
         directory.Write("command.log", result.Text + result.Error);
         return new BlanketCommand(directory, result);
     }
