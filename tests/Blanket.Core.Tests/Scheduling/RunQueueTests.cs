@@ -80,6 +80,17 @@ public sealed class RunQueueTests
         Assert.InRange(used, cap / 100.0 * (1 - Tolerance), cap / 100.0 * (1 + Tolerance));
     }
 
+    /// <summary>What a cap promises is not lost when L0 takes the CPU away for some of its time slices.</summary>
+    [Fact]
+    public void ACapIsReachedAlthoughL0RunsTheCpuLate()
+    {
+        SimulatedCpus machine = new(2) { ResumeDelay = 12_000_000 };
+        SimulatedVcpu[] guest = machine.AddDomain(256, 50, 1);
+        machine.Run(10 * Second);
+        double used = guest.Sum(vcpu => (double)vcpu.CpuTime) / (10 * Second);
+        Assert.InRange(used, 0.5 * (1 - Tolerance), 0.5 * (1 + Tolerance));
+    }
+
     [Fact]
     public void WhatACappedGuestMayNotUseGoesToTheOthers()
     {
