@@ -154,22 +154,16 @@ public static unsafe class CpuRequests
         }
     }
 
-    /// <summary>Interrupts CPUs that halted for a cell: the next one after this CPU, so that all have their turn, or all.</summary>
+    /// <summary>Interrupts the CPUs that halted for a cell.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void WakeWaiting(ulong cell, bool all)
+    internal static void WakeWaiting(ulong cell)
     {
-        int own = Cpu.Number;
-        for (int i = 1; i < Cpu.MaximumCpus; i++)
+        for (int cpu = 0; cpu < Cpu.MaximumCpus; cpu++)
         {
-            int cpu = (own + i) % Cpu.MaximumCpus;
             CpuBlock* block = (CpuBlock*)s_blocks[cpu];
             if (block != null && Volatile.Read(ref block->WaitsFor) == cell)
             {
                 s_prompter!.InterruptForFlush(cpu);
-                if (!all)
-                {
-                    return;
-                }
             }
         }
     }

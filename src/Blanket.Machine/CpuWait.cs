@@ -9,7 +9,7 @@ namespace Blanket.Machine;
 /// CPU answers requests (<see cref="CpuRequests.Service"/>).
 /// <para>
 /// Use: look at the condition; <see cref="Turn"/>; when that is true, publish that somebody waits, look again, and <see cref="Halt"/> or
-/// <see cref="Cancel"/>. Who makes the condition true looks for the published mark afterwards and calls <see cref="WakeOne"/> or <see cref="WakeAll"/>.
+/// <see cref="Cancel"/>. Who makes the condition true looks for the published mark afterwards and calls <see cref="WakeAll"/>.
 /// </para>
 /// </summary>
 public unsafe ref struct CpuWait
@@ -74,11 +74,10 @@ public unsafe ref struct CpuWait
         _haltAt = 0;
     }
 
-    /// <summary>Ends the halt of one CPU that waits for a cell.</summary>
-    public static void WakeOne(ref uint cell) => CpuRequests.WakeWaiting((ulong)Unsafe.AsPointer(ref cell), all: false);
-
-    /// <summary>Ends the halts of all CPUs that wait for a cell.</summary>
-    public static void WakeAll(ref uint cell) => CpuRequests.WakeWaiting((ulong)Unsafe.AsPointer(ref cell), all: true);
+    /// <summary>
+    /// Ends the halts of all CPUs that wait for a cell. All, because the others would depend on L0 running the one that was chosen.
+    /// </summary>
+    public static void WakeAll(ref uint cell) => CpuRequests.WakeWaiting((ulong)Unsafe.AsPointer(ref cell));
 #else
     /// <summary>A wait for a change of a cell; host tests spin.</summary>
     public static CpuWait For(ref uint cell) => default;
@@ -101,7 +100,7 @@ public unsafe ref struct CpuWait
     }
 
     /// <summary>Nobody halts in host tests.</summary>
-    public static void WakeOne(ref uint cell)
+    public static void WakeAll(ref uint cell)
     {
     }
 #endif

@@ -67,12 +67,9 @@ public struct SpinLock
     private void Wait()
     {
         CpuWait wait = CpuWait.For(ref _state);
-
-        // Who was woken once takes the lock with the mark: it may have got the only wake-up while others still halt.
-        uint taken = Held;
         while (true)
         {
-            if (Volatile.Read(ref _state) == Free && Interlocked.CompareExchange(ref _state, taken, Free) == Free)
+            if (Volatile.Read(ref _state) == Free && Interlocked.CompareExchange(ref _state, Held, Free) == Free)
             {
                 return;
             }
@@ -89,7 +86,6 @@ public struct SpinLock
                 return;
             }
 
-            taken = HeldAndAwaited;
             wait.Halt();
         }
     }
@@ -99,7 +95,7 @@ public struct SpinLock
     {
         if (Interlocked.Exchange(ref _state, Free) == HeldAndAwaited)
         {
-            CpuWait.WakeOne(ref _state);
+            CpuWait.WakeAll(ref _state);
         }
     }
 }

@@ -1,4 +1,3 @@
-using System.Threading;
 using Blanket.Abi.Xen;
 using Blanket.Core.Building;
 using Blanket.Core.Domains;
@@ -110,7 +109,7 @@ public static class VcpuOpHypercall
         Scheduler.SetDown(target, true);
         foreach (Vcpu? other in target.Domain.Vcpus)
         {
-            if (other != null && !Volatile.Read(ref other.Schedule.IsDown))
+            if (other != null && !System.Threading.Volatile.Read(ref other.Schedule.IsDown))
             {
                 return 0;
             }
