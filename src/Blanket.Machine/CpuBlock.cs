@@ -49,6 +49,10 @@ public unsafe struct CpuBlock
     [FieldOffset(48)]
     public ulong CurrentCr3;
 
+    /// <summary>Address of the cell that this CPU has halted for (<see cref="CpuWait"/>); 0 for none.</summary>
+    [FieldOffset(56)]
+    public ulong WaitsFor;
+
     /// <summary>Interrupt vectors that have arrived and wait to be handled, one bit each.</summary>
     [FieldOffset(64)]
     public fixed ulong PendingVectors[4];
@@ -56,6 +60,10 @@ public unsafe struct CpuBlock
     /// <summary>Addresses of the locks held, oldest first.</summary>
     [FieldOffset(96)]
     public fixed ulong HeldLock[HeldLocks.Maximum];
+
+    /// <summary>Non-zero: a CPU may have halted until <see cref="FlushDone"/> changes.</summary>
+    [FieldOffset(192)]
+    public uint IsFlushAwaited;
 
     /// <summary>Exit counters by cause (<see cref="ExitCause"/>), for bench and debugging.</summary>
     [FieldOffset(256)]

@@ -4,21 +4,25 @@ using System.Threading;
 namespace Blanket.Machine;
 
 /// <summary>
-/// A fair lock of 8 bytes. L1 runs with interrupts disabled, so holding one is never interrupted;
-/// while a CPU waits it answers other CPUs' requests (TLB shoot-down), so that waiting cannot deadlock with them.
+/// A lock of 8 bytes. L1 runs with interrupts disabled, so holding one is never interrupted by L1 itself; but L0 may take the CPU away from
+/// the holder or from one that waits, for milliseconds. Therefore the lock is not fair: whoever runs takes it, and nobody waits for a CPU that
+/// is next in a line but does not run. Who waits for long gives the CPU back to L0 until the holder wakes it (<see cref="CpuWait"/>).
+/// While a CPU waits it answers other CPUs' requests (TLB shoot-down), so that waiting cannot deadlock with them.
 /// Held locks are recorded per CPU: order is checked in debug builds, and an abandoned handler's locks are known.
 /// </summary>
 public struct SpinLock
 {
-    private uint _next;
-    private uint _serving;
+    private const uint Free = 0;
+    private const uint Held = 1;
+    private const uint HeldAndAwaited = 2;
+
+    private uint _state;
     private readonly LockClass _class;
 
     /// <summary>A free lock of a class.</summary>
     public SpinLock(LockClass lockClass)
     {
-        _next = 0;
-        _serving = 0;
+        _state = Free;
         _class = lockClass;
     }
 
@@ -26,16 +30,15 @@ public struct SpinLock
     public readonly LockClass Class => _class;
 
     /// <summary>Whether somebody holds it; a hint unless the caller does.</summary>
-    public readonly bool IsHeld => _next != _serving;
+    public readonly bool IsHeld => _state != Free;
 
     /// <summary>Waits for the lock and takes it.</summary>
     public void Acquire()
     {
         HeldLocks.CheckOrder(_class);
-        uint ticket = unchecked(Interlocked.Increment(ref _next) - 1);
-        if (Volatile.Read(ref _serving) != ticket)
+        if (Interlocked.CompareExchange(ref _state, Held, Free) != Free)
         {
-            Wait(ticket);
+            Wait();
         }
 
         HeldLocks.Push(ref this);
@@ -44,8 +47,7 @@ public struct SpinLock
     /// <summary>Takes the lock if it is free; never waits.</summary>
     public bool TryAcquire()
     {
-        uint serving = Volatile.Read(ref _serving);
-        if (Interlocked.CompareExchange(ref _next, unchecked(serving + 1), serving) != serving)
+        if (Interlocked.CompareExchange(ref _state, Held, Free) != Free)
         {
             return false;
         }
@@ -54,7 +56,7 @@ public struct SpinLock
         return true;
     }
 
-    /// <summary>Gives the lock to the next in line.</summary>
+    /// <summary>Lets others take the lock.</summary>
     public void Release()
     {
         HeldLocks.Pop(ref this);
@@ -62,15 +64,38 @@ public struct SpinLock
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private void Wait(uint ticket)
+    private void Wait()
     {
-        while (Volatile.Read(ref _serving) != ticket)
+        CpuWait wait = CpuWait.For(ref _state);
+        while (true)
         {
-            CpuRequests.Service();
-            Cpu.Pause();
+            if (Volatile.Read(ref _state) == Free && Interlocked.CompareExchange(ref _state, Held, Free) == Free)
+            {
+                return;
+            }
+
+            if (!wait.Turn())
+            {
+                continue;
+            }
+
+            // Published as one that halts: whoever releases from here on sees the mark, and then this CPU.
+            if (Interlocked.Exchange(ref _state, HeldAndAwaited) == Free)
+            {
+                wait.Cancel();
+                return;
+            }
+
+            wait.Halt();
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void Unlock() => Volatile.Write(ref _serving, unchecked(_serving + 1));
+    internal void Unlock()
+    {
+        if (Interlocked.Exchange(ref _state, Free) == HeldAndAwaited)
+        {
+            CpuWait.WakeAll(ref _state);
+        }
+    }
 }

@@ -52,7 +52,7 @@ public static class VcpuOpHypercall
             case VcpuOp.StopSingleshotTimer:
                 return StopSingleshotTimer(caller, target);
             case VcpuOp.RegisterVcpuInfo:
-                return RegisterVcpuInfo(target, argument);
+                return RegisterVcpuInfo(caller, target, argument);
             case VcpuOp.SendNmi:
                 return SendNmi(target);
             case VcpuOp.RegisterVcpuTimeMemoryArea:
@@ -104,12 +104,13 @@ public static class VcpuOpHypercall
 
     private static long Down(Vcpu target)
     {
-        // The last vCPU that goes down takes the domain with it (as Xen: SHUTDOWN_poweroff).
+        // The last vCPU that goes down takes the domain with it (as Xen: SHUTDOWN_poweroff). Down first, then the look: of several that
+        // go down at the same time, at least one sees that nobody is left.
+        Scheduler.SetDown(target, true);
         foreach (Vcpu? other in target.Domain.Vcpus)
         {
-            if (other != null && other != target && !other.Schedule.IsDown)
+            if (other != null && !System.Threading.Volatile.Read(ref other.Schedule.IsDown))
             {
-                Scheduler.SetDown(target, true);
                 return 0;
             }
         }
@@ -195,8 +196,14 @@ public static class VcpuOpHypercall
         return 0;
     }
 
-    private static long RegisterVcpuInfo(Vcpu target, ulong argument)
+    private static long RegisterVcpuInfo(Vcpu caller, Vcpu target, ulong argument)
     {
+        // One that runs elsewhere would lose its mask and what becomes pending meanwhile.
+        if (target != caller && !target.Schedule.IsDown)
+        {
+            return -Errno.EINVAL;
+        }
+
         if (!GuestMemory.TryRead(argument, out VcpuRegisterVcpuInfo registration))
         {
             return -Errno.EFAULT;

@@ -10,11 +10,16 @@ public sealed class DomainShare(Domain domain)
     /// <summary>Weight of a domain whose configuration says nothing.</summary>
     public const uint DefaultWeight = 256;
 
-    // A cap is honoured over periods of this length: what was not used is lost then, what was used too much is paid back.
-    private const ulong Period = 10_000_000;
+    // What a domain earns in this time, in ns, is the most that it has in store: what it does not use is lost beyond that, what it used too
+    // much is paid back. Longer than it waits for a CPU when it may run again, also when L0 does not run that CPU for some time slices: the
+    // cap would be less than promised otherwise.
+    private const ulong Store = 50_000_000;
 
-    // A domain that used up its cap waits until it has so much again, or it would be stopped and started all the time.
-    private const ulong Quantum = Period / 2;
+    // A domain that used up its cap waits until it has what it earns in this time, or it would be stopped and started all the time.
+    private const ulong Quantum = 5_000_000;
+
+    // A domain that was away for longer has its store full in any case.
+    private const ulong LongestEarning = 100 * Store;
     private const ulong Percent = 100;
 
     private long _budget;
@@ -49,7 +54,7 @@ public sealed class DomainShare(Domain domain)
         Volatile.Write(ref _budget, (long)Limit);
     }
 
-    private ulong Limit => Period * Cap / Percent;
+    private ulong Limit => Store * Cap / Percent;
 
     /// <summary>Nobody has to be told any more when it may go on after it used up its cap; for teardown.</summary>
     public void CancelTimer() => TimerQueue.Cancel(CapTimer);
@@ -97,7 +102,7 @@ public sealed class DomainShare(Domain domain)
             return Volatile.Read(ref _budget);
         }
 
-        ulong elapsed = System.Math.Min(now - last, Percent * Period);
+        ulong elapsed = System.Math.Min(now - last, LongestEarning);
         long earned = (long)(elapsed * Cap / Percent);
         long budget = Interlocked.Add(ref _budget, earned);
         long excess = budget - (long)Limit;

@@ -160,24 +160,90 @@ public sealed class RunQueue
         queue.Unlock(prompt);
     }
 
-    /// <summary>Changes the CPUs that a vCPU may run on.</summary>
+    /// <summary>Changes the CPUs that a vCPU may run on; it moves to a queue of one of them, as soon as it does not run.</summary>
     public static void SetAffinity(Vcpu vcpu, CpuSet cpus, ulong now)
     {
         RunQueue queue = Lock(vcpu);
         VcpuSchedule schedule = vcpu.Schedule;
         schedule.Affinity = cpus;
+        bool serves = queue.Serves(vcpu);
+        Volatile.Write(ref schedule.IsMisplaced, !serves);
         int prompt = VcpuSchedule.Nowhere;
         if (schedule.IsRunning && !schedule.MayRunOn(schedule.RunningOn))
         {
             queue.Slot(schedule.RunningOn).MustChoose = true;
             prompt = schedule.RunningOn;
         }
-        else if (schedule.IsQueued)
+        else if (schedule.IsQueued && serves)
         {
             prompt = queue.FindCpu(vcpu, now);
         }
 
         queue.Unlock(prompt);
+        if (!serves)
+        {
+            queue.MoveElsewhere(vcpu, now);
+        }
+    }
+
+    private bool Serves(Vcpu vcpu)
+    {
+        for (int i = 0; i < _slots.Length; i++)
+        {
+            if (vcpu.Schedule.MayRunOn(_firstCpu + i))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    // One that runs stays until it is put down (Released).
+    private void MoveElsewhere(Vcpu vcpu, ulong now)
+    {
+        RunQueue? to = _host.FindQueue(vcpu);
+        if (to == null || to == this)
+        {
+            return;
+        }
+
+        AcquireBoth(this, to);
+        VcpuSchedule schedule = vcpu.Schedule;
+        int prompt = VcpuSchedule.Nowhere;
+        if (schedule.Queue == this && !schedule.IsRunning && to.Serves(vcpu))
+        {
+            bool waits = schedule.IsQueued;
+            if (waits)
+            {
+                Unlink(vcpu);
+            }
+
+            to.TakeOver(vcpu, this);
+            Volatile.Write(ref schedule.IsMisplaced, false);
+            if (waits)
+            {
+                to.Enqueue(vcpu);
+                prompt = to.FindCpu(vcpu, now);
+            }
+        }
+
+        ReleaseBoth(this, to);
+        if (prompt != VcpuSchedule.Nowhere)
+        {
+            _host.Prompt(prompt);
+        }
+    }
+
+    // Under both locks.
+    private void TakeOver(Vcpu vcpu, RunQueue from)
+    {
+        ulong lag = vcpu.Schedule.VirtualTime;
+        lag = lag > from._virtualTime ? System.Math.Min(lag - from._virtualTime, Credit) : 0;
+        vcpu.Schedule.VirtualTime = _virtualTime + lag;
+        Volatile.Write(ref vcpu.Schedule.Queue, this);
+        Interlocked.Increment(ref _assigned);
+        from.Remove();
     }
 
     /// <summary>Time in every state up to now.</summary>
@@ -266,12 +332,20 @@ public sealed class RunQueue
     {
         Volatile.Write(ref vcpu.Schedule.HeldBy, VcpuSchedule.Nowhere);
         Interlocked.MemoryBarrier();
-        if (!Volatile.Read(ref vcpu.Schedule.IsQueued))
+        bool isMisplaced = Volatile.Read(ref vcpu.Schedule.IsMisplaced);
+        if (!Volatile.Read(ref vcpu.Schedule.IsQueued) && !isMisplaced)
         {
             return;
         }
 
         RunQueue queue = Lock(vcpu);
+        if (vcpu.Schedule.IsMisplaced)
+        {
+            queue.Unlock(VcpuSchedule.Nowhere);
+            queue.MoveElsewhere(vcpu, now);
+            return;
+        }
+
         queue.Unlock(vcpu.Schedule.IsQueued ? queue.FindCpu(vcpu, now) : VcpuSchedule.Nowhere);
     }
 
@@ -284,12 +358,7 @@ public sealed class RunQueue
         if (vcpu != null)
         {
             from.Unlink(vcpu);
-            ulong lag = vcpu.Schedule.VirtualTime;
-            lag = lag > from._virtualTime ? System.Math.Min(lag - from._virtualTime, Credit) : 0;
-            vcpu.Schedule.VirtualTime = _virtualTime + lag;
-            Volatile.Write(ref vcpu.Schedule.Queue, this);
-            Interlocked.Increment(ref _assigned);
-            from.Remove();
+            TakeOver(vcpu, from);
             Enqueue(vcpu);
         }
 
@@ -401,8 +470,13 @@ public sealed class RunQueue
         if (holder != VcpuSchedule.Nowhere)
         {
             // Only the holder may run it. One that is busy is about to put it down, and calls Released then.
-            bool waits = holder >= _firstCpu && holder < _firstCpu + _slots.Length && _idle.Contains(holder);
-            return waits ? Reserve(holder) : VcpuSchedule.Nowhere;
+            if (holder < _firstCpu || holder >= _firstCpu + _slots.Length)
+            {
+                // Another queue's: it came here while that CPU idled, which puts it down when it sees that it is wanted.
+                return holder;
+            }
+
+            return _idle.Contains(holder) ? Reserve(holder) : VcpuSchedule.Nowhere;
         }
 
         CpuSet idle = _idle;

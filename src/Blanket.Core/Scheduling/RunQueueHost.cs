@@ -10,4 +10,7 @@ public abstract class RunQueueHost
 
     /// <summary>Has <see cref="Scheduler.Resume"/> called for a domain that used up its cap.</summary>
     public abstract void ResumeAt(Domain domain, ulong time);
+
+    /// <summary>The queue that a vCPU belongs to by its affinity; null when there is no other.</summary>
+    public virtual RunQueue? FindQueue(Vcpu vcpu) => null;
 }

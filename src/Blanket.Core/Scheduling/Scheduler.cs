@@ -78,23 +78,39 @@ public static class Scheduler
     /// <returns>False when there is no such CPU: it may run on all then.</returns>
     public static bool Add(Vcpu vcpu, CpuSet affinity)
     {
+        RunQueue? best = LeastAssigned(affinity);
+        vcpu.Schedule.Affinity = best != null ? affinity : default;
+        (best ?? LeastAssigned(default)!).Add(vcpu);
+        return best != null;
+    }
+
+    /// <summary>Changes the CPUs that a vCPU may run on, at any time; an empty set for all.</summary>
+    /// <returns>False when there is no such CPU: nothing changes then.</returns>
+    public static bool SetAffinity(Vcpu vcpu, CpuSet affinity)
+    {
+        if (LeastAssigned(affinity) == null)
+        {
+            return false;
+        }
+
+        RunQueue.SetAffinity(vcpu, affinity, SystemTime.Now);
+        return true;
+    }
+
+    // Of the queues that have an allowed CPU the one with the fewest vCPUs a CPU; null when none has.
+    private static RunQueue? LeastAssigned(CpuSet affinity)
+    {
         RunQueue? best = null;
-        bool fits = false;
         for (int cpu = 0; cpu < s_cpus; cpu++)
         {
-            bool allowed = affinity.IsEmpty || affinity.Contains(cpu);
             RunQueue queue = Queue(cpu);
-            if (allowed && (!fits || queue.Assigned < best!.Assigned))
+            if ((affinity.IsEmpty || affinity.Contains(cpu)) && (best == null || queue.Assigned < best.Assigned))
             {
                 best = queue;
             }
-
-            fits |= allowed;
         }
 
-        vcpu.Schedule.Affinity = fits ? affinity : default;
-        (best ?? Queue(0)).Add(vcpu);
-        return fits;
+        return best;
     }
 
     /// <summary>Forgets a vCPU that will not run again.</summary>
@@ -270,5 +286,7 @@ public static class Scheduler
         public override void Prompt(int cpu) => Scheduler.Prompt(cpu);
 
         public override void ResumeAt(Domain domain, ulong time) => Arm(domain.Share.CapTimer, time);
+
+        public override RunQueue? FindQueue(Vcpu vcpu) => LeastAssigned(vcpu.Schedule.Affinity);
     }
 }

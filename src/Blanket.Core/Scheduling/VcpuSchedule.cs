@@ -22,6 +22,9 @@ public sealed class VcpuSchedule
     /// <summary>Counted in <see cref="DomainShare.Active"/>.</summary>
     internal bool IsActive;
 
+    /// <summary>May run on none of its queue's CPUs any more: moves to another queue when it is put down.</summary>
+    internal bool IsMisplaced;
+
     /// <summary>Asked that others go first.</summary>
     internal bool IsYielding;
 

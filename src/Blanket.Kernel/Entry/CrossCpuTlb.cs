@@ -28,12 +28,7 @@ internal sealed class CrossCpuTlb : RemoteTlb
         while (!waiting.IsEmpty)
         {
             int cpu = waiting.RemoveFirst();
-            while (!CpuRequests.HasFlushed(cpu, tickets[cpu]))
-            {
-                // The other CPU may be waiting for this one.
-                CpuRequests.Service();
-                Cpu.Pause();
-            }
+            CpuRequests.WaitForFlush(cpu, tickets[cpu]);
         }
     }
 }

@@ -77,12 +77,10 @@ internal static unsafe class WorkLoop
         // Highest first: the order in which the local APIC expects its acknowledgements.
         for (int word = 3; word >= 0; word--)
         {
-            ulong pending = block->PendingVectors[word];
-            block->PendingVectors[word] = 0;
-            while (pending != 0)
+            while (block->PendingVectors[word] != 0)
             {
-                int bit = System.Numerics.BitOperations.Log2(pending);
-                pending &= ~(1UL << bit);
+                int bit = System.Numerics.BitOperations.Log2(block->PendingVectors[word]);
+                block->PendingVectors[word] &= ~(1UL << bit);
                 InterruptVectors.Dispatch((byte)(word * 64 + bit));
             }
         }

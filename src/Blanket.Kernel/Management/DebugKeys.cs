@@ -16,7 +16,7 @@ internal static class DebugKeys
     /// <summary>The key that lists the keys.</summary>
     internal const byte Help = (byte)'h';
 
-    private static ReadOnlySpan<byte> Known => "hqremtgx"u8;
+    private static ReadOnlySpan<byte> Known => "hqrcemtgx"u8;
 
     /// <summary>Whether a key shows anything.</summary>
     internal static bool IsKnown(byte key) => Known.IndexOf(key) >= 0;
@@ -31,6 +31,9 @@ internal static class DebugKeys
                 break;
             case (byte)'r':
                 ShowVcpus();
+                break;
+            case (byte)'c':
+                ShowCpus();
                 break;
             case (byte)'e':
                 ShowEvents();
@@ -48,7 +51,7 @@ internal static class DebugKeys
                 ExitCounters.LogAll();
                 break;
             default:
-                Log.Line("keys: q guests, r vCPUs and where they run, e event channels, g grants, m memory and what else is in use, t time, x exits, h this"u8).End();
+                Log.Line("keys: q guests, r vCPUs and where they run, c CPUs and what they wait for, e event channels, g grants, m memory and what else is in use, t time, x exits, h this"u8).End();
                 break;
         }
     }
@@ -91,9 +94,38 @@ internal static class DebugKeys
                     .Decimal((uint)times.State).Text(" ms: running "u8).Decimal(times.TimeRunning / 1_000_000).Text(" runnable "u8)
                     .Decimal(times.TimeRunnable / 1_000_000).Text(" blocked "u8).Decimal(times.TimeBlocked / 1_000_000)
                     .Text(" offline "u8).Decimal(times.TimeOffline / 1_000_000).End();
+                ShowWaiting(guest, vcpu);
             }
         }
     }
+
+    // Why a vCPU does not run, and what would wake it. Read without locks.
+    private static void ShowWaiting(Guest guest, Vcpu vcpu)
+    {
+        VcpuSchedule schedule = vcpu.Schedule;
+        Begin(guest).Text(" vCPU "u8).Decimal((uint)vcpu.Id).Text(schedule.IsDown ? " down"u8 : " up"u8)
+            .Text(schedule.IsBlocked ? ", blocked"u8 : ""u8).Text(schedule.IsWaiting ? ", waits for a CPU"u8 : ""u8)
+            .Text(" held by CPU "u8).Signed(schedule.Holder).Text(" pauses "u8).Decimal((uint)schedule.PauseCount)
+            .Text(" polls "u8).Decimal(schedule.PolledPort).Text(vcpu.State.IsUpcallPending ? " event pending"u8 : " no event"u8)
+            .Text(vcpu.State.UpcallMask != 0 ? ", masked"u8 : ", unmasked"u8).Text(" timer in us "u8)
+            .Signed(vcpu.SingleshotTimer.IsArmed ? ((long)vcpu.SingleshotTimer.Deadline - (long)SystemTime.Now) / 1000 : -1)
+            .Text(" rip "u8).Hex(vcpu.State.Registers.Rip).End();
+    }
+
+    private static void ShowCpus()
+    {
+        CpuRequests.LogAll();
+        ulong now = SystemTime.Now;
+        for (int cpu = 0; cpu < Scheduler.CpuCount; cpu++)
+        {
+            RunQueue queue = Scheduler.Queue(cpu);
+            Log.Line("CPU "u8).Decimal((uint)cpu).Text(" next timer in us "u8).Signed(Until(Scheduler.Timers(cpu).NextDeadline, now))
+                .Text(" end of slice in us "u8).Signed(Until(queue.SliceEnd(cpu), now)).Text(" vCPUs that wait "u8).Decimal((uint)queue.Waiting).End();
+        }
+    }
+
+    // -1 for never.
+    private static long Until(ulong time, ulong now) => time == ulong.MaxValue ? -1 : ((long)time - (long)now) / 1000;
 
     private static void ShowEvents()
     {

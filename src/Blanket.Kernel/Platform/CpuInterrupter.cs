@@ -10,4 +10,10 @@ internal sealed class CpuInterrupter : CpuPrompter
 
     /// <inheritdoc/>
     public override void InterruptForFlush(int cpu) => LocalApic.Send(Processors.ApicId(cpu), SystemVectors.Flush);
+
+    /// <inheritdoc/>
+    public override void AcknowledgeFlush() => LocalApic.Acknowledge();
+
+    /// <inheritdoc/>
+    public override byte FlushVector => SystemVectors.Flush;
 }

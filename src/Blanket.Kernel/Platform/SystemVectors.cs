@@ -22,12 +22,15 @@ public static class SystemVectors
     public const byte Deferred = 0xef;
 
     /// <summary>The local APIC's timer.</summary>
-    public const byte Timer = 0xf0;
+    public const byte Timer = 0xe0;
 
     /// <summary>Another CPU wants this one to look at its pending work.</summary>
-    public const byte Prompt = 0xf1;
+    public const byte Prompt = 0xe1;
 
-    /// <summary>Another CPU waits for this one to flush its TLB.</summary>
+    /// <summary>
+    /// Another CPU waits for this one to flush its TLB, or has done what this one halted for. In a priority class (the upper four bits) above all
+    /// that are only noted while a handler runs: those would hold it back.
+    /// </summary>
     public const byte Flush = 0xf3;
 
     /// <summary>The local APIC found an error.</summary>

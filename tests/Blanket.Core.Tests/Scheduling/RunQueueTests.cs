@@ -80,6 +80,17 @@ public sealed class RunQueueTests
         Assert.InRange(used, cap / 100.0 * (1 - Tolerance), cap / 100.0 * (1 + Tolerance));
     }
 
+    /// <summary>What a cap promises is not lost when L0 takes the CPU away for some of its time slices.</summary>
+    [Fact]
+    public void ACapIsReachedAlthoughL0RunsTheCpuLate()
+    {
+        SimulatedCpus machine = new(2) { ResumeDelay = 12_000_000 };
+        SimulatedVcpu[] guest = machine.AddDomain(256, 50, 1);
+        machine.Run(10 * Second);
+        double used = guest.Sum(vcpu => (double)vcpu.CpuTime) / (10 * Second);
+        Assert.InRange(used, 0.5 * (1 - Tolerance), 0.5 * (1 + Tolerance));
+    }
+
     [Fact]
     public void WhatACappedGuestMayNotUseGoesToTheOthers()
     {
@@ -243,6 +254,78 @@ public sealed class RunQueueTests
         Assert.Same(vcpu, queue.Choose(1, 3000));
     }
 
+    /// <summary>A vCPU whose affinity leaves its queue's CPUs goes to the other queue: at once when it waits, when it is put down when it runs.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void AVcpuFollowsItsAffinityToAnotherQueue(bool runs)
+    {
+        (Recorder host, RunQueue near, RunQueue far, Vcpu vcpu) = TwoQueues();
+        RunQueue.SetDown(vcpu, false, 1000);
+        if (runs)
+        {
+            Assert.Same(vcpu, near.Choose(0, 1000));
+        }
+
+        host.Prompted = -1;
+        RunQueue.SetAffinity(vcpu, Only(8), 2000);
+        if (runs)
+        {
+            Assert.Equal(0, host.Prompted);
+            Assert.True(near.MustChoose(0, 2000));
+            Assert.Null(near.Choose(0, 2000));
+            RunQueue.Released(vcpu, 2000);
+        }
+
+        Assert.Equal(8, host.Prompted);
+        Assert.Same(vcpu, far.Choose(8, 3000));
+        Assert.Null(near.Choose(0, 3000));
+        Assert.Equal(0, near.Waiting + far.Waiting);
+    }
+
+    /// <summary>A blocked vCPU that an idle CPU keeps loaded changes the queue; its event has that CPU put it down, then the new one runs it.</summary>
+    [Fact]
+    public void ABlockedVcpuThatIsHeldIsPutDownWhenItWakesInAnotherQueue()
+    {
+        (Recorder host, RunQueue near, RunQueue far, Vcpu vcpu) = TwoQueues();
+        RunQueue.SetDown(vcpu, false, 1000);
+        Assert.Same(vcpu, near.Choose(0, 1000));
+        RunQueue.Block(vcpu, 2000);
+        Assert.Null(near.Choose(0, 2000));
+        RunQueue.SetAffinity(vcpu, Only(8), 3000);
+        host.Prompted = -1;
+        RunQueue.Wake(vcpu, 4000);
+        Assert.Equal(0, host.Prompted);
+        Assert.Null(far.Choose(8, 4000));
+        Assert.True(vcpu.Schedule.IsWaiting);
+        RunQueue.Released(vcpu, 4000);
+        Assert.Equal(8, host.Prompted);
+        Assert.Same(vcpu, far.Choose(8, 5000));
+    }
+
+    private static (Recorder Host, RunQueue Near, RunQueue Far, Vcpu Vcpu) TwoQueues()
+    {
+        Recorder host = new();
+        RunQueue near = new(host, 0, 8);
+        RunQueue far = new(host, 8, 1);
+        host.Other = far;
+        Domain domain = new(1, 1);
+        Vcpu vcpu = new(domain, 0, 0);
+        domain.Vcpus[0] = vcpu;
+        vcpu.Schedule.IsInitialised = true;
+        near.Add(vcpu);
+        Assert.Null(near.Choose(0, 1000));
+        Assert.Null(far.Choose(8, 1000));
+        return (host, near, far, vcpu);
+    }
+
+    private static CpuSet Only(int cpu)
+    {
+        CpuSet set = default;
+        set.Add(cpu);
+        return set;
+    }
+
     private static void AssertShare(SimulatedCpus machine, SimulatedVcpu[] guest, double share, int cpus)
     {
         double all = machine.Vcpus.Sum(vcpu => (double)vcpu.CpuTime);
@@ -254,6 +337,10 @@ public sealed class RunQueueTests
     private sealed class Recorder : RunQueueHost
     {
         public int Prompted { get; set; }
+
+        public RunQueue? Other { get; set; }
+
+        public override RunQueue? FindQueue(Vcpu vcpu) => Other;
 
         public override void Prompt(int cpu) => Prompted = cpu;
 

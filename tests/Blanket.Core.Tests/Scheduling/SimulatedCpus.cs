@@ -30,6 +30,9 @@ internal sealed class SimulatedCpus : RunQueueHost
 
     public ulong Now { get; private set; } = 1_000_000_000;
 
+    /// <summary>How late a throttled domain is told to go on, ns: its timer's CPU does not get its turn from L0.</summary>
+    public ulong ResumeDelay { get; init; }
+
     /// <summary>Time that CPUs idled while a vCPU that they could have run waited, ns.</summary>
     public ulong WastedTime { get; private set; }
 
@@ -77,7 +80,7 @@ internal sealed class SimulatedCpus : RunQueueHost
                 RunQueue.Unpark(vcpu!, Now);
             }
         },
-        (time, _order++));
+        (time + ResumeDelay, _order++));
 
     public void Run(ulong nanoseconds)
     {
