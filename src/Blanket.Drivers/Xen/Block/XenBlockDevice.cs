@@ -252,8 +252,15 @@ internal sealed class XenBlockDevice : QueuedFrontend
     // What was in flight in queues that this backend does not take is done by those that it takes.
     private void BorrowFromParked(int index)
     {
-        if (ActiveQueues == QueueCount || index >= ActiveQueues || Interlocked.CompareExchange(ref _isMoving, 1, 0) != 0)
+        if (ActiveQueues == QueueCount || index >= ActiveQueues)
         {
+            return;
+        }
+
+        if (Interlocked.CompareExchange(ref _isMoving, 1, 0) != 0)
+        {
+            // Another CPU moves requests to its queue: these come after that.
+            ServeLater(index);
             return;
         }
 
