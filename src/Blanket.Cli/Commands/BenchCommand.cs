@@ -21,6 +21,15 @@ internal static class BenchCommand
     /// <summary>Longest time of one bed; stock Xen under instruction counting takes a minute on an idle host.</summary>
     private static readonly TimeSpan BedTimeout = TimeSpan.FromMinutes(10);
 
+    /// <summary>The watcher is one more (Blanket.Abi, BootBundle.MaximumGuests).</summary>
+    private const int MaximumGuests = 127;
+
+    /// <summary>What Debian's cloud kernel starts in.</summary>
+    private const int StartMemoryMiB = 88;
+
+    private const int KeptMemoryMiB = 72;
+    private const int MaximumMemoryMiB = 4096;
+
     internal static Command Create(Report report)
     {
         Option<bool> icount = new("--icount") { Description = "Count instructions instead of time, which makes the CPU rows repeatable. Software emulation; no rows of disk and network." };
@@ -29,9 +38,20 @@ internal static class BenchCommand
         beds.AcceptOnlyFromAmong(Beds);
         Option<string?> profile = new("--profile") { Description = "With --icount: show which functions execute the instructions of one row.", HelpName = "ROW" };
         profile.AcceptOnlyFromAmong([.. ProfiledRows]);
-        Command command = new("bench", "Measure the same guest natively, on Debian's stock Xen and on Blanket.") { icount, json, beds, profile };
+        Option<int?> guests = new("--guests") { Description = "Instead: how long it takes to add up to N small guests to one machine, and how much memory.", HelpName = "N" };
+        guests.Validators.Add(result => RunOptions.RequireRange(result, 1, MaximumGuests));
+        Option<int> guestMemory = new("--guest-memory") { Description = "With --guests: memory that each starts with.", HelpName = "MIB", DefaultValueFactory = _ => StartMemoryMiB };
+        guestMemory.Validators.Add(result => RunOptions.RequireRange(result, 1, MaximumMemoryMiB));
+        Option<int> guestTarget = new("--guest-target") { Description = "With --guests: memory that each keeps.", HelpName = "MIB", DefaultValueFactory = _ => KeptMemoryMiB };
+        guestTarget.Validators.Add(result => RunOptions.RequireRange(result, 1, MaximumMemoryMiB));
+        Command command = new("bench", "Measure the same guest natively, on Debian's stock Xen and on Blanket.") { icount, json, beds, profile, guests, guestMemory, guestTarget };
         command.SetAction((arguments, cancellation) =>
         {
+            if (arguments.GetValue(guests) is int count)
+            {
+                return DensityBench.RunAsync(count, arguments.GetRequiredValue(guestMemory), arguments.GetRequiredValue(guestTarget), report, cancellation);
+            }
+
             string[]? chosen = arguments.GetValue(beds);
             BenchChoice choice = new(
                 arguments.GetValue(icount), arguments.GetValue(json), chosen is null or [] ? Beds : chosen, arguments.GetValue(profile));

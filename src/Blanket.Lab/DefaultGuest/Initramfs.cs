@@ -48,7 +48,7 @@ public static class Initramfs
         return copy.ToArray();
     }
 
-    private static async Task<byte[]> ReadBusyboxAsync(CancellationToken cancellation)
+    internal static async Task<byte[]> ReadBusyboxAsync(CancellationToken cancellation)
     {
         if (!File.Exists(Busybox))
         {
