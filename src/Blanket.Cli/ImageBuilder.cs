@@ -32,7 +32,7 @@ internal static class ImageBuilder
         report.Step("building blanket.elf");
         string project = Path.Combine(Project.Root, "src", "Blanket.Kernel");
         ToolResult result = await Tool.RunAsync(
-            "dotnet", ["build", project, "-p:Flavour=metal", "--nologo", "-v:quiet"], default, Project.Root, cancellation).ConfigureAwait(false);
+            "dotnet", ["build", project, "-p:Flavour=metal", "--nologo", "-v:quiet"], default, Project.Root, cancellation: cancellation).ConfigureAwait(false);
         if (result.ExitCode != 0)
         {
             throw new HostException($"the build of blanket.elf failed:{Environment.NewLine}{FirstErrors(result.Text + result.Error)}");

@@ -142,6 +142,7 @@ public sealed class QemuTests : IDisposable
     public async Task ProbeTellsAWorkingProcessor()
     {
         Assert.True(await AcceleratorProbe.RunsFirmwareAsync("tcg", "max", CancellationToken.None));
+        Assert.False(await AcceleratorProbe.RunsFirmwareAsync("tcg", "qemu32", CancellationToken.None), "a CPU without 64-bit mode");
         Assert.False(await AcceleratorProbe.RunsFirmwareAsync("none-such", "max", CancellationToken.None));
     }
 

@@ -43,7 +43,7 @@ internal static class HostExamination
 
     private static async Task<Finding> ExamineSdkAsync(CancellationToken cancellation)
     {
-        ToolResult result = await Tool.RunAsync("dotnet", ["--version"], default, Project.Root, cancellation).ConfigureAwait(false);
+        ToolResult result = await Tool.RunAsync("dotnet", ["--version"], default, Project.Root, cancellation: cancellation).ConfigureAwait(false);
         return result.ExitCode == 0
             ? new Finding(Grade.Good, ".NET SDK", result.Text.Trim())
             : new Finding(Grade.Missing, ".NET SDK", "no version that global.json accepts");

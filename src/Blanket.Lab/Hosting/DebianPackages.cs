@@ -53,11 +53,11 @@ public sealed class DebianPackages(Action<string> report)
     private async Task DownloadAsync(string package, string directory, CancellationToken cancellation)
     {
         string[] arguments = ["download", "-q", package];
-        ToolResult first = await Tool.RunAsync("apt-get", arguments, default, directory, cancellation).ConfigureAwait(false);
+        ToolResult first = await Tool.RunAsync("apt-get", arguments, default, directory, cancellation: cancellation).ConfigureAwait(false);
         if (first.ExitCode != 0)
         {
             await UpdateIndexAsync(cancellation).ConfigureAwait(false);
-            await Tool.RequireAsync("apt-get", arguments, default, directory, cancellation).ConfigureAwait(false);
+            await Tool.RequireAsync("apt-get", arguments, default, directory, cancellation: cancellation).ConfigureAwait(false);
         }
     }
 

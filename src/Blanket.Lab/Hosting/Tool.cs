@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.ComponentModel;
 using System.Diagnostics;
 using System.IO;
+using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -26,10 +27,16 @@ public static class Tool
     /// <param name="arguments">Its arguments, passed as they are.</param>
     /// <param name="input">Its standard input.</param>
     /// <param name="directory">Its working directory; null for that of this process.</param>
+    /// <param name="lastWords">The program is killed when a line of its standard error begins so: it would not end by itself.</param>
     /// <param name="cancellation">Kills the program.</param>
     /// <exception cref="HostException">The program does not exist.</exception>
     public static async Task<ToolResult> RunAsync(
-        string program, IEnumerable<string> arguments, ReadOnlyMemory<byte> input = default, string? directory = null, CancellationToken cancellation = default)
+        string program,
+        IEnumerable<string> arguments,
+        ReadOnlyMemory<byte> input = default,
+        string? directory = null,
+        string? lastWords = null,
+        CancellationToken cancellation = default)
     {
         ProcessStartInfo start = new(program, arguments)
         {
@@ -43,7 +50,7 @@ public static class Tool
         using CancellationTokenRegistration kill = cancellation.Register(() => Kill(process));
         using MemoryStream output = new();
         Task copy = process.StandardOutput.BaseStream.CopyToAsync(output, CancellationToken.None);
-        Task<string> error = process.StandardError.ReadToEndAsync(CancellationToken.None);
+        Task<string> error = ReadErrorAsync(process, lastWords);
         await FeedAsync(process, input).ConfigureAwait(false);
         await copy.ConfigureAwait(false);
         string errorText = await error.ConfigureAwait(false);
@@ -52,12 +59,27 @@ public static class Tool
         return new ToolResult(process.ExitCode, output.ToArray(), errorText);
     }
 
+    private static async Task<string> ReadErrorAsync(Process process, string? lastWords)
+    {
+        StringBuilder text = new();
+        while (await process.StandardError.ReadLineAsync(CancellationToken.None).ConfigureAwait(false) is string line)
+        {
+            text.Append(line).Append('\n');
+            if (lastWords is not null && line.StartsWith(lastWords, StringComparison.Ordinal))
+            {
+                Kill(process);
+            }
+        }
+
+        return text.ToString();
+    }
+
     /// <summary>Runs a program that must succeed.</summary>
     /// <exception cref="HostException">The program does not exist or its exit status is not 0.</exception>
     public static async Task<ToolResult> RequireAsync(
         string program, IEnumerable<string> arguments, ReadOnlyMemory<byte> input = default, string? directory = null, CancellationToken cancellation = default)
     {
-        ToolResult result = await RunAsync(program, arguments, input, directory, cancellation).ConfigureAwait(false);
+        ToolResult result = await RunAsync(program, arguments, input, directory, cancellation: cancellation).ConfigureAwait(false);
         return result.ExitCode == 0
             ? result
             : throw new HostException($"{program} {string.Join(' ', arguments)} failed with status {result.ExitCode}: {LastLine(result.Error)}");

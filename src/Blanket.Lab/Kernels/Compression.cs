@@ -67,7 +67,7 @@ public sealed class Compression
             return DecompressGzip(content);
         }
 
-        ToolResult result = await Tool.RunAsync(_program, _arguments, content, null, cancellation).ConfigureAwait(false);
+        ToolResult result = await Tool.RunAsync(_program, _arguments, content, null, cancellation: cancellation).ConfigureAwait(false);
         return result.ExitCode == 0
             ? result.Output
             : throw new KernelException($"is damaged: its {Name} data does not decompress ({result.Error.Trim()})");
