@@ -478,6 +478,18 @@ machine_halts:
     .endr
     .endm
 
+/* rsp: VcpuState.Registers, all of them stored; calls a function of C#, (VcpuState*), on the CPU's main stack, and goes back to the guest. */
+    .macro enter_csharp_with_registers function
+    lea -VCPU_REGISTERS(%rsp), %rdi
+    mov VCPU_CPU(%rdi), %rbx
+    mov %rbx, %rsp
+    xor %ebp, %ebp
+    save_vector_registers %rdi
+    mov %rsp, CPU_ABANDON_STACK(%rbx)
+    call \function
+    jmp exit_to_guest
+    .endm
+
 /*
  * SYSCALL from 32-bit code, which only AMD's CPUs allow (MSR CSTAR): as syscall_entry, but C# delivers it. rcx holds the
  * 32-bit instruction pointer behind the instruction.
@@ -496,14 +508,7 @@ syscall32_entry:
     movq $0, VCPU_ERROR_CODE - VCPU_REGISTERS(%rsp)
     movq $GUEST_CS32, VCPU_CS - VCPU_REGISTERS(%rsp)
     movq $GUEST_DS, VCPU_SS - VCPU_REGISTERS(%rsp)
-    lea -VCPU_REGISTERS(%rsp), %rdi
-    mov VCPU_CPU(%rdi), %rbx
-    mov %rbx, %rsp
-    xor %ebp, %ebp
-    save_vector_registers %rdi
-    mov %rsp, CPU_ABANDON_STACK(%rbx)
-    call guest_system_call32        /* (VcpuState*) */
-    jmp exit_to_guest
+    enter_csharp_with_registers guest_system_call32
 
 /*
  * SYSENTER, which only Intel's CPUs allow in long mode: rsp is CpuBlock (MSR IA32_SYSENTER_ESP); the guest's rip, rsp, cs and ss are
@@ -529,14 +534,7 @@ sysenter_entry:
     movq $NULL_CS_RING3, VCPU_CS - VCPU_REGISTERS(%rsp)
     movq $0, VCPU_RSP - VCPU_REGISTERS(%rsp)
     movq $GUEST_DS, VCPU_SS - VCPU_REGISTERS(%rsp)
-    lea -VCPU_REGISTERS(%rsp), %rdi
-    mov VCPU_CPU(%rdi), %rbx
-    mov %rbx, %rsp
-    xor %ebp, %ebp
-    save_vector_registers %rdi
-    mov %rsp, CPU_ABANDON_STACK(%rbx)
-    call guest_sysenter             /* (VcpuState*) */
-    jmp exit_to_guest
+    enter_csharp_with_registers guest_sysenter
 
 /* Room for the stubs of 128 CPUs, 64 bytes each: 64-bit at 0, 32-bit at 32. */
     .balign 64
@@ -569,14 +567,7 @@ syscall_to_csharp:
     movl $SYSCALL_ENTRY, VCPU_ENTRY_VECTOR - BASE(%rsp)
     movq $GUEST_CS64, VCPU_CS - BASE(%rsp)
     movq $GUEST_DS, VCPU_SS - BASE(%rsp)
-    lea -BASE(%rsp), %rdi
-    mov VCPU_CPU(%rdi), %rbx
-    mov %rbx, %rsp
-    xor %ebp, %ebp
-    save_vector_registers %rdi
-    mov %rsp, CPU_ABANDON_STACK(%rbx)
-    call guest_hypercall            /* (VcpuState*) */
-    jmp exit_to_guest
+    enter_csharp_with_registers guest_hypercall
 
 /*
  * A system call of guest user mode: to the guest kernel's callback, with the frame that Xen's interface promises
