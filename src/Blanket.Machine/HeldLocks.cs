@@ -10,11 +10,11 @@ public static unsafe class HeldLocks
 
 #if METAL
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void CheckOrder(LockClass acquired)
+    internal static void CheckOrder(uint acquired)
     {
         CpuBlock* block = Cpu.CurrentBlock();
         uint count = block->HeldLockCount;
-        if (count != 0 && ((SpinLock*)block->HeldLock[count - 1])->Class > acquired)
+        if (count != 0 && ((SpinLock*)block->HeldLock[count - 1])->Rank > acquired)
         {
             Check.Fail();
         }
@@ -97,7 +97,7 @@ public static unsafe class HeldLocks
         }
     }
 #else
-    internal static void CheckOrder(LockClass acquired)
+    internal static void CheckOrder(uint acquired)
     {
     }
 

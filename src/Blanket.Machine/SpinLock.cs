@@ -8,7 +8,7 @@ namespace Blanket.Machine;
 /// the holder or from one that waits, for milliseconds. Therefore the lock is not fair: whoever runs takes it, and nobody waits for a CPU that
 /// is next in a line but does not run. Who waits for long gives the CPU back to L0 until the holder wakes it (<see cref="CpuWait"/>).
 /// While a CPU waits it answers other CPUs' requests (TLB shoot-down), so that waiting cannot deadlock with them.
-/// Held locks are recorded per CPU: order is checked in debug builds, and an abandoned handler's locks are known.
+/// Held locks are recorded per CPU: their order is checked, and an abandoned handler's locks are known.
 /// </summary>
 public struct SpinLock
 {
@@ -16,18 +16,25 @@ public struct SpinLock
     private const uint Held = 1;
     private const uint HeldAndAwaited = 2;
 
+    private const int ClassShift = 16;
+
     private uint _state;
-    private readonly LockClass _class;
+    private readonly uint _rank;
 
     /// <summary>A free lock of a class.</summary>
-    public SpinLock(LockClass lockClass)
+    /// <param name="lockClass">Order and scope.</param>
+    /// <param name="order">Place among the locks of the class, where several are taken at once: in rising order.</param>
+    public SpinLock(LockClass lockClass, ushort order = 0)
     {
         _state = Free;
-        _class = lockClass;
+        _rank = ((uint)lockClass << ClassShift) | order;
     }
 
     /// <summary>Order and scope of the lock.</summary>
-    public readonly LockClass Class => _class;
+    public readonly LockClass Class => (LockClass)(_rank >> ClassShift);
+
+    /// <summary>The class, and the place in it: a CPU takes locks in rising rank; locks of one rank may follow each other.</summary>
+    internal readonly uint Rank => _rank;
 
     /// <summary>Whether somebody holds it; a hint unless the caller does.</summary>
     public readonly bool IsHeld => _state != Free;
@@ -35,7 +42,7 @@ public struct SpinLock
     /// <summary>Waits for the lock and takes it.</summary>
     public void Acquire()
     {
-        HeldLocks.CheckOrder(_class);
+        HeldLocks.CheckOrder(_rank);
         if (Interlocked.CompareExchange(ref _state, Held, Free) != Free)
         {
             Wait();

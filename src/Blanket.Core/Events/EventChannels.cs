@@ -21,7 +21,7 @@ public sealed partial class EventChannels
     private readonly uint[] _virqPorts;
     private readonly FifoEvents _fifo;
     private readonly uint _maximumPort;
-    private SpinLock _lock = new(LockClass.EventChannels);
+    private SpinLock _lock;
     private uint _firstFree;
     private int _active;
     private uint _nextToReset;
@@ -31,6 +31,7 @@ public sealed partial class EventChannels
     internal EventChannels(Domain domain, uint maximumPort)
     {
         _domain = domain;
+        _lock = new SpinLock(LockClass.EventChannels, domain.Id);
         _maximumPort = Math.Min(maximumPort, EventChannelFifo.Ports - 1);
         _ports = new FrameArray<EventPort>(_maximumPort + 1);
         _virqPorts = new uint[domain.Vcpus.Length * (int)Virq.Count];
@@ -45,6 +46,9 @@ public sealed partial class EventChannels
 
     /// <summary>Whether the guest has switched to the FIFO ABI.</summary>
     public bool IsFifo => _fifo.IsEnabled;
+
+    /// <summary>As <see cref="FifoEvents.ShareOfPages"/>.</summary>
+    internal void ShareOfPages(int sign) => _fifo.ShareOfPages(sign);
 
     private uint PortLimit => Math.Min(_maximumPort + 1, _fifo.IsEnabled ? EventChannelFifo.Ports : EventChannelFifo.TwoLevelPorts);
 

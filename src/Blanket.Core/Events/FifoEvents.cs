@@ -34,7 +34,7 @@ internal sealed class FifoEvents
         _locks = new SpinLock[domain.Vcpus.Length];
         for (int i = 0; i < _locks.Length; i++)
         {
-            _locks[i] = new SpinLock(LockClass.EventQueues);
+            _locks[i] = new SpinLock(LockClass.EventQueues, (ushort)i);
         }
     }
 
@@ -120,6 +120,20 @@ internal sealed class FifoEvents
         for (uint page = 0; page < words / EventChannelFifo.WordsPerPage; page++)
         {
             FrameReference.PutWritable(_arrayFrames[page]);
+        }
+    }
+
+    /// <summary>Takes off (-1) or puts back (1) the references on the guest's pages, for <see cref="MemoryAudit"/>.</summary>
+    public void ShareOfPages(int sign)
+    {
+        foreach (ulong block in _controlBlocks)
+        {
+            MemoryAudit.Adjust(block >> Cpu.PageShift, sign, sign);
+        }
+
+        for (uint page = 0; page < _words / EventChannelFifo.WordsPerPage; page++)
+        {
+            MemoryAudit.Adjust(_arrayFrames[page], sign, sign);
         }
     }
 

@@ -21,6 +21,9 @@ public sealed class VcpuInfoLocation
     /// <summary>Whether the guest chose the place.</summary>
     public bool IsRegistered => _registeredFrame != 0;
 
+    /// <summary>The frame that the guest chose, of which it is a writable reference; 0 for none.</summary>
+    internal ulong RegisteredFrame => _registeredFrame;
+
     /// <summary>
     /// Puts the vcpu_info into the shared info frame (<see cref="Domain.SharedInfoFrame"/>), events masked as at the start
     /// of day; a vCPU above the 32nd gets none.

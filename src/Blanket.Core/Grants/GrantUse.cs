@@ -16,6 +16,12 @@ internal readonly struct GrantUse
     public const ulong Writers = HostWrite * CounterMask | DeviceWrite * CounterMask;
     private const ulong CounterMask = (1UL << CounterWidth) - 1;
 
+    /// <summary>The number of host uses for writing in <see cref="ActiveGrant.Pins"/>.</summary>
+    public static int HostWriters(ulong pins) => (int)(pins & CounterMask);
+
+    /// <summary>The number of host uses for reading.</summary>
+    public static int HostReaders(ulong pins) => (int)((pins / HostRead) & CounterMask);
+
     private GrantUse(ulong increment, bool isReadOnly, bool isMapping)
     {
         Increment = increment;

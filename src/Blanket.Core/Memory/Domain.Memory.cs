@@ -35,6 +35,9 @@ public sealed partial class Domain
     /// <summary>How far <see cref="DomainTeardown"/> has come.</summary>
     internal TeardownProgress Teardown;
 
+    /// <summary>Frame of its xenstore ring, on which the store holds a writable reference; 0 while the store does not serve it.</summary>
+    public ulong StoreRingFrame;
+
     /// <summary>Frame of its struct shared_info; 0 while there is none.</summary>
     public ulong SharedInfoFrame;
 

@@ -5,9 +5,9 @@ using Blanket.Machine;
 namespace Blanket.Core.Memory;
 
 /// <summary>
-/// Recounts all references and type counts from who holds them: page tables, pins, roots, descriptor tables, owners. For debugging
-/// and tests, while nothing else runs. It needs no memory: it takes every holder's share off the records, looks whether anything is
-/// left, and puts it back.
+/// Recounts all references and type counts from who holds them: page tables, pins, roots, descriptor tables, owners, grants, pages of
+/// event channels and vCPUs; and the uses of grants from the mappings. For debugging and tests, while nothing else runs. It needs no
+/// memory: it takes every holder's share off the records, looks whether anything is left, and puts it back.
 /// </summary>
 public static class MemoryAudit
 {
@@ -20,9 +20,44 @@ public static class MemoryAudit
     public static int Run(ReadOnlySpan<ulong> references, ReadOnlySpan<ulong> writableReferences)
     {
         Share(-1, references, writableReferences);
-        int differences = CompareFrames();
+        int differences = CompareFrames() + CompareGrants();
         Share(1, references, writableReferences);
         return differences + CompareDomains() + CheckContents();
+    }
+
+    /// <summary>
+    /// Drops the references and type counts of a dead domain's frames that nobody holds: those of handlers that were abandoned. Nothing else may
+    /// run, and the domain's memory and grants have been torn down.
+    /// </summary>
+    /// <returns>How many frames had such.</returns>
+    public static int Reconcile(Domain domain)
+    {
+        Check.That(domain.IsDying);
+        Share(-1, default, default);
+        int frames = 0;
+        for (ulong frame = 0; frame < FrameTable.Limit; frame++)
+        {
+            ref FrameInfo info = ref FrameTable.Of(frame);
+            if (info.State == FrameState.Domain && info.Owner == domain.Id && ((info.Count & ReferenceCount.Mask) | (info.Type & FrameType.CountMask)) != 0)
+            {
+                info.Count &= ~ReferenceCount.Mask;
+                info.Type &= ~FrameType.CountMask;
+                frames++;
+            }
+        }
+
+        Share(1, default, default);
+        for (ulong frame = 0; frame < FrameTable.Limit; frame++)
+        {
+            ref FrameInfo info = ref FrameTable.Of(frame);
+            if (info.State == FrameState.Domain && info.Owner == domain.Id && (info.Count & ReferenceCount.Mask) == 0)
+            {
+                FrameOwnership.Release(frame, ref info);
+            }
+        }
+
+        FrameQuarantine.Drain();
+        return frames;
     }
 
     /// <summary>Takes off (-1) or puts back (1) the share of every holder.</summary>
@@ -47,6 +82,13 @@ public static class MemoryAudit
                     ShareOfVcpu(vcpu, sign);
                 }
             }
+
+            Adjust(domain.StoreRingFrame, sign, sign);
+            domain.Events?.ShareOfPages(sign);
+
+            // Uses by services are told by the counters that mappings are taken off of.
+            domain.Grants?.ShareOfServices(sign);
+            domain.Grants?.ShareOfMappings(sign);
         }
 
         foreach (ulong frame in references)
@@ -114,6 +156,7 @@ public static class MemoryAudit
         Adjust(vcpu.KernelRoot, sign, sign);
         Adjust(vcpu.UserRoot, sign, sign);
         Adjust(vcpu.PendingTableFrame, sign, vcpu.PendingTableIsPartial ? 0 : sign);
+        Adjust(vcpu.Info.RegisteredFrame, sign, sign);
         foreach (ulong frame in vcpu.GdtFrames)
         {
             Adjust(frame, sign, sign);
@@ -125,7 +168,8 @@ public static class MemoryAudit
         }
     }
 
-    private static void Adjust(ulong frame, int references, int types)
+    /// <summary>Takes references and type counts off a frame's record (negative numbers), or puts them back; nothing for frame 0.</summary>
+    internal static void Adjust(ulong frame, int references, int types)
     {
         if (frame == 0)
         {
@@ -178,6 +222,17 @@ public static class MemoryAudit
                 .Text(", unexplained count "u8).Hex(info.Count).Text(" type "u8).Hex(info.Type)
                 .Text(" linear "u8).Hex(info.PartialFlags).End();
         }
+    }
+
+    private static int CompareGrants()
+    {
+        int differences = 0;
+        for (Domain? domain = FrameOwners.FindFrom(0); domain != null; domain = FrameOwners.FindFrom(domain.Id + 1))
+        {
+            differences += domain.Grants == null ? 0 : domain.Grants.ReportUnexplainedUses(MaximumReports);
+        }
+
+        return differences;
     }
 
     private static int CompareDomains()

@@ -35,7 +35,7 @@ public sealed class RunQueue
     private readonly RunQueueHost _host;
     private readonly CpuSlot[] _slots;
     private readonly int _firstCpu;
-    private SpinLock _lock = new(LockClass.Scheduler);
+    private SpinLock _lock;
     private Vcpu? _head;
     private Vcpu? _tail;
     private int _waiting;
@@ -60,6 +60,7 @@ public sealed class RunQueue
     {
         _host = host;
         _firstCpu = firstCpu;
+        _lock = new SpinLock(LockClass.Scheduler, (ushort)firstCpu);
         _slots = new CpuSlot[cpus];
         for (int i = 0; i < cpus; i++)
         {

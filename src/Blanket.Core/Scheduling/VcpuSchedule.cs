@@ -32,7 +32,7 @@ public sealed class VcpuSchedule
     internal ulong VirtualTime;
 
     /// <summary>CPUs that it may run on; empty for all.</summary>
-    internal CpuSet Affinity;
+    public CpuSet Affinity;
 
     /// <summary>The run queue that it belongs to: changes under the locks of both queues.</summary>
     internal RunQueue? Queue;

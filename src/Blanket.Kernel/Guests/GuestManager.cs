@@ -33,6 +33,9 @@ internal static class GuestManager
     /// <summary>Frames that guests' memory leaves for what the hypervisor does for guests: 4 MiB.</summary>
     internal const ulong ReservedFrames = 1024;
 
+    /// <summary>Of these, frames for the objects of a guest that is being started: 2 MiB.</summary>
+    internal const ulong ArenaFrames = 512;
+
     /// <summary>Places for guests; those beyond the last are null.</summary>
     internal static Guest?[] Places => s_guests!;
 
@@ -55,6 +58,7 @@ internal static class GuestManager
         }
 
         s_stays = BootOptions.Has(bundle.Options, "stay"u8);
+        Recount.Initialize(BootOptions.Number(bundle.Options, "recount="u8));
         Bridges.CreateAll(in bundle);
         s_timer = new RetryTimer();
         s_guests = new Guest?[BootBundle.MaximumGuests];
@@ -240,7 +244,14 @@ internal static class GuestManager
     }
 
     /// <summary>The same after a while: what is waited for tells nobody when it comes.</summary>
-    internal static void WakeLater() => Scheduler.Arm(s_timer!, SystemTime.Now + RetryInterval);
+    internal static void WakeLater()
+    {
+        // Arming is work for the CPU, which would interrupt the teardown of the next guest.
+        if (!s_timer!.IsArmed)
+        {
+            Scheduler.Arm(s_timer, SystemTime.Now + RetryInterval);
+        }
+    }
 
     /// <summary>Goes on with what stopped guests need.</summary>
     internal static void HandleStopped()
@@ -253,6 +264,7 @@ internal static class GuestManager
         Interlocked.Exchange(ref s_hasWork, 0);
         XenRequests.Process();
         ManagementService.Process();
+        Recount.Process();
         MachineShutdown.Process();
         bool anyLeft = s_stays && !MachineShutdown.IsUnderWay;
         foreach (Guest? guest in s_guests!)
@@ -266,6 +278,7 @@ internal static class GuestManager
 
         if (!anyLeft)
         {
+            Recount.ReportEnd();
             Audit.Report();
             Log.Line("event all-guests-done"u8).End();
             MachineShutdown.EndMachine();

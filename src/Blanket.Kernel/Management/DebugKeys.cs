@@ -16,7 +16,7 @@ internal static class DebugKeys
     /// <summary>The key that lists the keys.</summary>
     internal const byte Help = (byte)'h';
 
-    private static ReadOnlySpan<byte> Known => "hqrcemtgx"u8;
+    private static ReadOnlySpan<byte> Known => "hqrcemtgxa"u8;
 
     /// <summary>Whether a key shows anything.</summary>
     internal static bool IsKnown(byte key) => Known.IndexOf(key) >= 0;
@@ -41,6 +41,9 @@ internal static class DebugKeys
             case (byte)'g':
                 ShowGrants();
                 break;
+            case (byte)'a':
+                Recount.Report();
+                break;
             case (byte)'m':
                 Audit.Report();
                 break;
@@ -51,7 +54,7 @@ internal static class DebugKeys
                 ExitCounters.LogAll();
                 break;
             default:
-                Log.Line("keys: q guests, r vCPUs and where they run, c CPUs and what they wait for, e event channels, g grants, m memory and what else is in use, t time, x exits, h this"u8).End();
+                Log.Line("keys: q guests, r vCPUs and where they run, c CPUs and what they wait for, e event channels, g grants, m memory and what else is in use, t time, x exits, a recount of all references, h this"u8).End();
                 break;
         }
     }
@@ -90,7 +93,8 @@ internal static class DebugKeys
                 }
 
                 RunQueue.ReadTimes(vcpu, out Abi.Xen.VcpuRunStateInfo times);
-                Begin(guest).Text(" vCPU "u8).Decimal((uint)vcpu.Id).Text(" on CPU "u8).Signed(vcpu.Schedule.RunningOn).Text(" state "u8)
+                Begin(guest).Text(" vCPU "u8).Decimal((uint)vcpu.Id).Text(" on CPU "u8).Signed(vcpu.Schedule.RunningOn)
+                    .Text(" of "u8).Hex(vcpu.Schedule.Affinity.High).Text(" "u8).Hex(vcpu.Schedule.Affinity.Low).Text(" state "u8)
                     .Decimal((uint)times.State).Text(" ms: running "u8).Decimal(times.TimeRunning / 1_000_000).Text(" runnable "u8)
                     .Decimal(times.TimeRunnable / 1_000_000).Text(" blocked "u8).Decimal(times.TimeBlocked / 1_000_000)
                     .Text(" offline "u8).Decimal(times.TimeOffline / 1_000_000).End();

@@ -10,10 +10,15 @@ namespace Blanket.Kernel.Services;
 /// <summary>A guest's xenstore page and event channel, as the store sees them. Holds a reference to the frame.</summary>
 internal sealed class GuestStoreRing : StoreRing
 {
+    private readonly Domain _domain;
     private readonly ulong _address;
     private ServiceChannel _channel;
 
-    private GuestStoreRing(ulong frame) => _address = frame << Cpu.PageShift;
+    private GuestStoreRing(Domain domain, ulong frame)
+    {
+        _domain = domain;
+        _address = frame << Cpu.PageShift;
+    }
 
     /// <summary>Takes the page and binds the port; in an arena of the domain. Null when one of them cannot be had.</summary>
     internal static GuestStoreRing? Create(Domain domain, ulong frame, uint port)
@@ -23,13 +28,14 @@ internal sealed class GuestStoreRing : StoreRing
             return null;
         }
 
-        GuestStoreRing ring = new(frame);
+        GuestStoreRing ring = new(domain, frame);
         if (ServiceChannels.TryBind(domain, port, new Listener(domain.Id), out ring._channel) != 0)
         {
             FrameReference.PutWritable(frame);
             return null;
         }
 
+        domain.StoreRingFrame = frame;
         return ring;
     }
 
@@ -58,6 +64,7 @@ internal sealed class GuestStoreRing : StoreRing
     public override void Close()
     {
         _channel.Close();
+        _domain.StoreRingFrame = 0;
         FrameReference.PutWritable(_address >> Cpu.PageShift);
     }
 

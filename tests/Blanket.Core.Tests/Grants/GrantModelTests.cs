@@ -185,11 +185,11 @@ internal sealed class GrantModelRun
             Step(_random.Next(Guests));
             if (i % OperationsBetweenAudits == 0)
             {
-                Audit();
+                _machine.Audit();
             }
         }
 
-        Audit();
+        _machine.Audit();
 
         foreach ((int guest, PinnedGrant pin) in _pins)
         {
@@ -342,34 +342,4 @@ internal sealed class GrantModelRun
     private GrantCopyPointer AnyEnd(GrantGuest guest, bool isGrant) => isGrant
         ? GrantGuest.OfGrant(AnyDomain(), AnyReference(), (ushort)_random.Next(4200))
         : GrantGuest.OwnFrame(AnyFrame(guest), (ushort)_random.Next(4200));
-
-    // Device mappings and pins are the references that page tables do not explain.
-    private void Audit()
-    {
-        List<ulong> references = [];
-        List<ulong> writable = [];
-        foreach ((int _, PinnedGrant pin) in _pins)
-        {
-            (pin.IsWritable ? writable : references).Add(pin.Frame);
-        }
-
-        foreach (GrantGuest guest in _guests)
-        {
-            MapTracks tracks = guest.Table.MapTracks;
-            for (uint handle = 0; handle < tracks.Count; handle++)
-            {
-                MapTrack track = tracks.Read(handle);
-                if ((track.Flags & GrantMapFlags.Device) == 0)
-                {
-                    continue;
-                }
-
-                GrantTable table = FrameOwners.Find(track.Granter)!.Grants!;
-                Assert.True(table.TryGetFrame(guest.Domain.Id, track.Reference, out ulong frame));
-                ((track.Flags & GrantMapFlags.ReadOnly) == 0 ? writable : references).Add(frame);
-            }
-        }
-
-        _machine.Audit(references, writable);
-    }
 }
