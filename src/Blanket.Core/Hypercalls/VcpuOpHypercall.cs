@@ -104,19 +104,36 @@ public static class VcpuOpHypercall
 
     private static long Down(Vcpu target)
     {
-        // The last vCPU that goes down takes the domain with it (as Xen: SHUTDOWN_poweroff). Down first, then the look: of several that
-        // go down at the same time, at least one sees that nobody is left.
-        Scheduler.SetDown(target, true);
+        // The last vCPU that goes down takes the domain with it (as Xen: SHUTDOWN_poweroff). Look and change are one step among those that go
+        // down: one that brings another up and goes down itself is not seen as down without the other being seen as up.
+        Domain domain = target.Domain;
+        domain.ContextLock.Acquire();
+        bool isLast = IsLastUp(target);
+        if (!isLast)
+        {
+            Scheduler.SetDown(target, true);
+        }
+
+        domain.ContextLock.Release();
+        if (isLast)
+        {
+            domain.ShutDown(ShutdownReason.PowerOff);
+        }
+
+        return 0;
+    }
+
+    private static bool IsLastUp(Vcpu target)
+    {
         foreach (Vcpu? other in target.Domain.Vcpus)
         {
-            if (other != null && !System.Threading.Volatile.Read(ref other.Schedule.IsDown))
+            if (other != null && other != target && !System.Threading.Volatile.Read(ref other.Schedule.IsDown))
             {
-                return 0;
+                return false;
             }
         }
 
-        target.Domain.ShutDown(ShutdownReason.PowerOff);
-        return 0;
+        return true;
     }
 
     private static long GetRunState(Vcpu target, ulong argument)

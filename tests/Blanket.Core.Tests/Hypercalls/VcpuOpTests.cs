@@ -44,6 +44,31 @@ public class VcpuOpTests
         }
     }
 
+    /// <summary>A vCPU that brings another up before it goes down itself hands the domain over, also while a third goes down.</summary>
+    [Fact]
+    public void AVcpuThatWasHandedTheDomainKeepsIt()
+    {
+        for (ushort id = 1; id <= 4000; id++)
+        {
+            (Domain domain, Vcpu[] vcpus) = DomainThatRuns(id, 3);
+            Assert.Equal(0, Down(vcpus[2], vcpus[1]));
+            using Barrier start = new(2);
+            Thread leaving = new(() =>
+            {
+                start.SignalAndWait();
+                Down(vcpus[0], vcpus[0]);
+            });
+            leaving.Start();
+            start.SignalAndWait();
+            HypercallArguments up = new() { A1 = VcpuOp.Up, A2 = 1 };
+            Assert.Equal(0, VcpuOpHypercall.Handle(vcpus[2], ref up));
+            Down(vcpus[2], vcpus[2]);
+            leaving.Join();
+            Assert.False(domain.IsShutDown);
+            Assert.False(vcpus[1].Schedule.IsDown);
+        }
+    }
+
     [Fact]
     public void TheDomainGoesOnWhileAVcpuIsUp()
     {
@@ -77,10 +102,10 @@ public class VcpuOpTests
         return VcpuOpHypercall.Handle(caller, ref arguments);
     }
 
-    private static (Domain Domain, Vcpu[] Vcpus) DomainThatRuns(ushort id)
+    private static (Domain Domain, Vcpu[] Vcpus) DomainThatRuns(ushort id, int count = 2)
     {
-        Domain domain = new(id, 2);
-        Vcpu[] vcpus = new Vcpu[2];
+        Domain domain = new(id, count);
+        Vcpu[] vcpus = new Vcpu[count];
         for (int i = 0; i < vcpus.Length; i++)
         {
             vcpus[i] = new Vcpu(domain, i, 0);
