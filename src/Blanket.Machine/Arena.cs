@@ -63,7 +63,7 @@ public sealed unsafe class Arena
             order++;
         }
 
-        if (!FrameAllocator.TryAllocate(order, ulong.MaxValue, out ulong frame))
+        if (!FrameAllocator.TryAllocateForArena(order, out ulong frame))
         {
             return false;
         }

@@ -25,6 +25,12 @@ public static class FrameAllocator
     /// <summary>Frames that are not given to guests as their memory, so that the hypervisor has some for what it does for them.</summary>
     public static ulong Reserve;
 
+    /// <summary>
+    /// The last frames, which arenas alone may take: what guests have the hypervisor remember runs out of memory before the objects of a guest
+    /// that is being started do.
+    /// </summary>
+    public static ulong ArenaReserve;
+
     /// <summary>Frames that are free.</summary>
     public static ulong FreeFrames => Volatile.Read(ref s_free);
 
@@ -85,19 +91,43 @@ public static class FrameAllocator
     /// <param name="order">0 to <see cref="MaximumOrder"/>.</param>
     /// <param name="frameLimit">Every frame is below this number (devices with narrow DMA addresses).</param>
     /// <param name="frame">First frame of the block.</param>
-    public static bool TryAllocate(int order, ulong frameLimit, out ulong frame)
+    public static bool TryAllocate(int order, ulong frameLimit, out ulong frame) => TryAllocate(order, frameLimit, Volatile.Read(ref ArenaReserve), out frame);
+
+    /// <summary>2^order frames in a row for objects of the hypervisor, those of <see cref="ArenaReserve"/> too.</summary>
+    public static bool TryAllocateForArena(int order, out ulong frame) => TryAllocate(order, ulong.MaxValue, 0, out frame);
+
+    private static bool TryAllocate(int order, ulong frameLimit, ulong kept, out ulong frame)
     {
         frame = 0;
-        if ((uint)order > MaximumOrder)
+        if ((uint)order > MaximumOrder || IsMadeToFail())
         {
             return false;
         }
 
         s_lock.Acquire();
-        bool found = TryTake(order, frameLimit, out frame);
+        bool found = s_free >= kept + (1UL << order) && TryTake(order, frameLimit, out frame);
         s_lock.Release();
         return found;
     }
+
+#if METAL
+    private static bool IsMadeToFail() => false;
+#else
+    private static int s_failureInterval;
+    private static int s_attempts;
+
+    /// <summary>Host tests: every so many-th allocation from now on fails; none with 0.</summary>
+    public static void FailEvery(int interval)
+    {
+        s_failureInterval = interval;
+        s_attempts = 0;
+    }
+
+    /// <summary>Host tests: allocations that failed since <see cref="FailEvery"/> for no other reason.</summary>
+    public static int Failures => s_failureInterval == 0 ? 0 : s_attempts / s_failureInterval;
+
+    private static bool IsMadeToFail() => s_failureInterval != 0 && Interlocked.Increment(ref s_attempts) % s_failureInterval == 0;
+#endif
 
     private static bool TryTake(int order, ulong frameLimit, out ulong frame)
     {

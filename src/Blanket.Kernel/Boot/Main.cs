@@ -143,6 +143,7 @@ internal static unsafe class Main
 
         Audit.Report();
         FrameAllocator.Reserve = GuestManager.ReservedFrames;
+        FrameAllocator.ArenaReserve = GuestManager.ArenaFrames;
         ProcessorStart.ReleaseSecondaries();
         GuestManager.StartAll();
     }
