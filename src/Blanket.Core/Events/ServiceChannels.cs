@@ -114,6 +114,16 @@ public static class ServiceChannels
         }
     }
 
+    /// <summary>The guest whose event the services work on, on this CPU; null while they do nothing for one guest alone.</summary>
+    public static Domain? Served
+    {
+        get
+        {
+            uint running = s_queues == null ? 0 : CurrentQueue().Running;
+            return running == 0 ? null : Volatile.Read(ref s_guests![running - 1]);
+        }
+    }
+
     /// <summary>A guest has sent an event through its port to a channel.</summary>
     internal static void Raise(uint index, Domain guest, uint port)
     {

@@ -100,8 +100,15 @@ public static class DomainTeardown
             ref FrameInfo info = ref FrameTable.Of(frame);
             if (info.Owner == domain.Id && info.State == FrameState.Domain)
             {
-                if (!TryTearDown(domain, frame, ref info, level) || Preemption.IsNeeded)
+                if (!TryTearDown(domain, frame, ref info, level))
                 {
+                    return false;
+                }
+
+                // Each go takes a step, also when there is always something else to do.
+                if (Preemption.IsNeeded)
+                {
+                    progress.Frame++;
                     return false;
                 }
             }

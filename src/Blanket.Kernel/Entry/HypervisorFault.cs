@@ -1,6 +1,7 @@
 using System;
 using System.Runtime;
 using Blanket.Core.Domains;
+using Blanket.Core.Events;
 using Blanket.Core.Scheduling;
 using Blanket.Machine;
 
@@ -38,7 +39,7 @@ internal static unsafe class HypervisorFault
         }
     }
 
-    /// <summary>Crashes the guest on whose behalf this CPU runs, if the state that the handler may have left behind is that guest's alone.</summary>
+    /// <summary>Crashes the guest on whose behalf this CPU runs (the one whose event the services work on, else the one that runs), if the state that the handler may have left behind is that guest's alone.</summary>
     private static bool TryChargeGuest(ulong instruction, ulong framePointer)
     {
         if (CpuBlockAccess.Current->AbandonStack == 0 || HeldLocks.AnyOfMachine())
@@ -46,8 +47,8 @@ internal static unsafe class HypervisorFault
             return false;
         }
 
-        Vcpu? vcpu = Scheduler.Current;
-        if (vcpu == null || vcpu.Domain.IsShutDown)
+        Domain? domain = ServiceChannels.Served ?? Scheduler.Current?.Domain;
+        if (domain == null || domain.IsShutDown)
         {
             return false;
         }
@@ -55,7 +56,7 @@ internal static unsafe class HypervisorFault
         Log.Line("handler abandoned at "u8).Hex(instruction).End();
         Panic.WriteStack(framePointer);
         HeldLocks.ReleaseAll();
-        vcpu.Domain.Crash("a check of the hypervisor failed while serving it"u8);
+        domain.Crash("a check of the hypervisor failed while serving it"u8);
         return true;
     }
 }

@@ -4,6 +4,7 @@ using Blanket.Core.Grants;
 using Blanket.Core.Memory;
 using Blanket.Core.Scheduling;
 using Blanket.Core.Time;
+using Blanket.Kernel.Entry;
 using Blanket.Kernel.Services;
 using Blanket.Machine;
 
@@ -12,7 +13,7 @@ namespace Blanket.Kernel.Guests;
 /// <summary>Takes a domain apart, step by step, so that other guests run in between; at the end every frame is free and scrubbed.</summary>
 internal static class GuestTeardown
 {
-    // Looks at a domain's frames before it is told that some stay: 10 s of GuestManager.WakeLater.
+    // Looks at a domain's frames before references are looked for that nobody holds: 10 s of GuestManager.WakeLater.
     private const int LongWait = 1000;
 
     /// <summary>Stops the domain for good.</summary>
@@ -82,9 +83,16 @@ internal static class GuestTeardown
                     guest.Teardown = TeardownStep.Grants;
                     break;
                 case TeardownStep.Grants:
-                    if (!GrantTeardown.TryReleaseMappings(domain) || (domain.Grants != null && domain.Grants.EntriesInUse != 0))
+                    if (!GrantTeardown.TryReleaseMappings(domain))
                     {
                         return ComeBack();
+                    }
+
+                    if (domain.Grants != null && domain.Grants.EntriesInUse != 0)
+                    {
+                        // Another guest has them mapped, for as long as it likes.
+                        GuestManager.WakeLater();
+                        return false;
                     }
 
                     ReleaseTables(domain);
@@ -93,7 +101,7 @@ internal static class GuestTeardown
                 case TeardownStep.Frames:
                     if (!domain.OwnsNoFrames)
                     {
-                        TellHeldFrames(guest, domain);
+                        FreeAbandonedFrames(guest, domain);
                         GuestManager.WakeLater();
                         return false;
                     }
@@ -119,15 +127,17 @@ internal static class GuestTeardown
     }
 
     /// <summary>
-    /// Says once that frames are held for longer than any request takes: by an abandoned handler, or by a device that does not answer. They
-    /// keep their owner, so nobody else gets them, and the guest stays in this state.
+    /// Frames that are held for longer than any request takes are held by nobody: an abandoned handler left a reference. Those are dropped.
     /// </summary>
-    private static void TellHeldFrames(Guest guest, Domain domain)
+    private static void FreeAbandonedFrames(Guest guest, Domain domain)
     {
-        if (guest.FrameWaits < LongWait && ++guest.FrameWaits == LongWait)
+        if (++guest.FrameWaits % LongWait == 0)
         {
-            Log.Line("domain "u8).Decimal(domain.Id).Text(" is gone but for frames that something still refers to: "u8).Decimal(domain.FrameCount)
-                .Text(", shared "u8).Decimal(domain.SharedFrameCount).Text("; they stay in quarantine"u8).End();
+            CpuParking.ParkOthers();
+            int frames = MemoryAudit.Reconcile(domain);
+            CpuParking.ReleaseOthers();
+            Log.Line("domain "u8).Decimal(domain.Id).Text(" is gone but for frames that something refers to: "u8).Decimal(domain.FrameCount)
+                .Text(", shared "u8).Decimal(domain.SharedFrameCount).Text("; dropped references that nobody holds, on frames: "u8).Decimal((uint)frames).End();
         }
     }
 

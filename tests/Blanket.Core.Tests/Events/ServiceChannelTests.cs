@@ -47,6 +47,18 @@ public sealed class ServiceChannelTests
         Assert.Equal(0, _guest.Send(port));
     }
 
+    /// <summary>Who pays when a handler fails: the guest whose event it works on.</summary>
+    [Fact]
+    public void AHandlerServesTheGuestOfItsChannel()
+    {
+        List<Core.Domains.Domain?> served = [];
+        Counter counter = new() { During = () => served.Add(ServiceChannels.Served) };
+        Assert.Null(ServiceChannels.Served);
+        Open(counter, out _);
+        Assert.Equal([_guest.Domain], served);
+        Assert.Null(ServiceChannels.Served);
+    }
+
     [Fact]
     public void BindingConnectsAndRaisesOnce()
     {

@@ -50,6 +50,47 @@ public sealed class TeardownTests
         AssertGone();
     }
 
+    /// <summary>Teardown comes to its end even when other work waits all the time.</summary>
+    [Fact]
+    public void EachGoTakesAStep()
+    {
+        Assert.Equal(0, RootTable.Install(_guest.Vcpu, F(0)));
+        _machine.Destroy(_guest.Domain, new AlwaysBusy());
+        AssertGone();
+    }
+
+    private sealed class AlwaysBusy : Random
+    {
+        public override int Next(int maxValue) => 0;
+    }
+
+    /// <summary>What an abandoned handler left behind is found by recounting; what somebody holds stays.</summary>
+    [Fact]
+    public void ReferencesThatNobodyHoldsAreDropped()
+    {
+        Assert.Equal(0, RootTable.Install(_guest.Vcpu, F(0)));
+        TestGuest other = new(_machine, 2, 5);
+        ulong otherMemory = other.Domain.FrameCount + (1UL << VcpuState.Order);
+        other.Domain.MayManageMemory = true;
+        other.BuildTree(other.Frames[4]);
+        Assert.Equal(0, other.Pin(other.Frames[0], 4));
+        Assert.Equal(0, other.MmuUpdate(TestGuest.EntryAddress(other.Frames[3], 7), TestGuest.Entry(F(31), TestGuest.WritableFlags), _guest.Domain.Id));
+        Assert.True(FrameReference.TryGet(_guest.Domain, F(29)));
+        Assert.True(FrameReference.TryGetWritable(_guest.Domain, F(30)));
+        Assert.True(FrameReference.TryGetWritable(_guest.Domain, F(31)));
+        _machine.Destroy(_guest.Domain);
+        Assert.Equal(3UL, _guest.Domain.FrameCount);
+        Assert.Equal(3, MemoryAudit.Reconcile(_guest.Domain));
+        Assert.Equal(1UL, _guest.Domain.FrameCount);
+        Assert.Equal(0, MemoryAudit.Reconcile(_guest.Domain));
+        _machine.Audit();
+        Assert.Equal(0, other.MmuUpdate(TestGuest.EntryAddress(other.Frames[3], 7), 0));
+        FrameQuarantine.Drain();
+        Assert.True(_guest.Domain.OwnsNoFrames);
+        Assert.Equal(_freeAtStart, FrameAllocator.FreeFrames + (1UL << VcpuState.Order) + otherMemory);
+        _machine.Audit();
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(3)]
