@@ -5,8 +5,8 @@ using Blanket.Abi.Xen;
 namespace Blanket.TestKernel;
 
 /// <summary>
-/// What runs: <c>crash=NAME</c>, a scenario that must cost the domain its life; <c>fuzz=ITERATIONS seed=N</c>; or, without either, every
-/// scenario that the domain survives (<c>only=NAME</c>: one of them).
+/// What runs: <c>crash=NAME</c>, a scenario that must cost the domain its life; <c>fuzz=ITERATIONS</c> or <c>storm=ITERATIONS</c>, with
+/// <c>seed=N</c> and <c>peer=DOMAIN</c>, on all vCPUs; or, without any, every scenario that the domain survives (<c>only=NAME</c>: one of them).
 /// </summary>
 internal static unsafe class Main
 {
@@ -25,10 +25,11 @@ internal static unsafe class Main
             Domain.Shutdown(ShutdownReason.PowerOff);
         }
 
-        ulong iterations = Options.Number("fuzz"u8, 0);
-        if (iterations > 0)
+        ulong fuzz = Options.Number("fuzz"u8, 0);
+        ulong storm = Options.Number("storm"u8, 0);
+        if (fuzz + storm > 0)
         {
-            Fuzzer.Run(iterations, Options.Number("seed"u8, 1));
+            Fuzzer.Run(fuzz + storm, Options.Number("seed"u8, 1), isStorm: storm > 0);
         }
         else
         {
@@ -42,5 +43,7 @@ internal static unsafe class Main
     [RuntimeExport("vcpu_main")]
     private static void RunSecondary(ulong number)
     {
+        Trap.Register();
+        Fuzzer.RunSecondary();
     }
 }

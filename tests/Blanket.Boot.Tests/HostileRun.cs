@@ -46,16 +46,8 @@ internal sealed class HostileRun
     /// <summary>Fails unless a guest crashed.</summary>
     internal void RequireCrash(string name) => RequireEnd(name, RunEvent.GuestCrash);
 
-    /// <summary>Fails, naming them, when a guest's log tells of checks that failed; or when it does not tell that all passed.</summary>
-    internal void RequireChecks(string name)
-    {
-        string[] lines = _directory.ReadLog(name).Split('\n');
-        string[] failed = [.. lines.Where(line => line.StartsWith("check failed: ", StringComparison.Ordinal))];
-        Assert.True(failed.Length == 0, $"{name}: {failed.Length} checks failed, first '{failed.FirstOrDefault()}' (logs: {_directory.Root})");
-        Assert.True(
-            lines.Any(line => line.StartsWith("testkernel: checks passed ", StringComparison.Ordinal) && line.TrimEnd().EndsWith(", failed 0", StringComparison.Ordinal)),
-            $"{name}.log does not tell that all checks passed, its last line is '{_machine.LastLine(name)}' (logs: {_directory.Root})");
-    }
+    /// <summary>As <see cref="TestKernel.RequireChecks"/>.</summary>
+    internal void RequireChecks(string name) => TestKernel.RequireChecks(_directory, name);
 
     private void RequireEnd(string name, string expected) =>
         Assert.True(

@@ -1,3 +1,4 @@
+using System;
 using System.Globalization;
 using System.IO;
 using System.Linq;
@@ -30,5 +31,16 @@ internal static class TestKernel
             .. settings,
         ];
         return directory.Write(name + ".cfg", string.Concat(lines.Select(line => line + "\n")));
+    }
+
+    /// <summary>Fails, naming them, when a guest's log tells of checks that failed; or when it does not tell that all passed.</summary>
+    internal static void RequireChecks(BootDirectory directory, string name)
+    {
+        string[] lines = [.. directory.ReadLog(name).Split('\n').Select(line => line.TrimEnd())];
+        string[] failed = [.. lines.Where(line => line.StartsWith("check failed: ", StringComparison.Ordinal))];
+        Assert.True(failed.Length == 0, $"{name}: {failed.Length} checks failed, first '{failed.FirstOrDefault()}' (logs: {directory.Root})");
+        Assert.True(
+            lines.Any(line => line.StartsWith("testkernel: checks passed ", StringComparison.Ordinal) && line.EndsWith(", failed 0", StringComparison.Ordinal)),
+            $"{name}.log does not tell that all checks passed, its last line is '{lines.LastOrDefault(line => line.Length > 0)}' (logs: {directory.Root})");
     }
 }

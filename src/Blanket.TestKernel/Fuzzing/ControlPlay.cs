@@ -82,6 +82,28 @@ internal static unsafe class ControlPlay
         return Hypercall.Invoke(HypercallNumber.VcpuOp, command, (ulong)vcpu, Dice.Once(6) ? SafeAddress() : (ulong)words) >= 0;
     }
 
+    /// <summary>Takes a secondary vCPU down or brings it up, wherever it is, and asks about it.</summary>
+    internal static bool UpDown()
+    {
+        ulong scratch = VcpuRegion.Current->Scratch;
+        int vcpu = (int)Dice.Below((uint)Vcpus.Count);
+        switch (Dice.Below(6))
+        {
+            case 0:
+                return vcpu != 0 && Hypercall.Vcpu(VcpuOp.Down, vcpu, null) == 0;
+            case 1 or 2:
+                return vcpu != 0 && Hypercall.Vcpu(VcpuOp.Up, vcpu, null) == 0;
+            case 3:
+                return Hypercall.Vcpu(VcpuOp.IsUp, vcpu, null) > 0;
+            case 4:
+                return Hypercall.Vcpu(VcpuOp.GetRunStateInfo, vcpu, (void*)scratch) == 0;
+            default:
+                // Into this vCPU's arguments: nonsense in those is what they are for.
+                *(ulong*)scratch = scratch + Dice.Below(64) * 8;
+                return Hypercall.Vcpu(VcpuOp.RegisterRunStateMemoryArea, vcpu, (void*)scratch) == 0;
+        }
+    }
+
     /// <summary>sched_op, short of what ends the domain.</summary>
     internal static bool Schedule()
     {

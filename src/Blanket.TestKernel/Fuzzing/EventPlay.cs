@@ -1,3 +1,4 @@
+using System.Threading;
 using Blanket.Abi.Xen;
 
 namespace Blanket.TestKernel;
@@ -11,18 +12,19 @@ internal static unsafe class EventPlay
         return port == Domain.Start.ConsolePort || port == Domain.Start.StorePort ? port + 20 : port;
     }
 
-    internal static bool Bind()
+    /// <summary>Binds ports, to a domain where there are two ends.</summary>
+    internal static bool Bind(ushort remote)
     {
         switch (Dice.Below(5))
         {
             case 0:
                 EventChannelAllocateUnbound unbound = default;
                 unbound.Domain = Dice.DomainNumber();
-                unbound.RemoteDomain = Dice.Once(3) ? Dice.DomainNumber() : GrantPlay.OwnDomain;
+                unbound.RemoteDomain = Dice.Once(3) ? Dice.DomainNumber() : remote;
                 return Hypercall.Event(EventChannelOp.AllocateUnbound, &unbound) == 0;
             case 1:
                 EventChannelBindInterdomain interdomain = default;
-                interdomain.RemoteDomain = Dice.Once(8) ? Dice.DomainNumber() : GrantPlay.OwnDomain;
+                interdomain.RemoteDomain = Dice.Once(8) ? Dice.DomainNumber() : remote;
                 interdomain.RemotePort = Port();
                 return Hypercall.Event(EventChannelOp.BindInterdomain, &interdomain) == 0;
             case 2:
@@ -65,6 +67,22 @@ internal static unsafe class EventPlay
             default:
                 return Hypercall.Event(EventChannelOp.Send, &port) == 0;
         }
+    }
+
+    /// <summary>Takes what is pending off, so that it can come again, and lets upcalls in, or not. True when this vCPU had upcalls since the last time.</summary>
+    internal static bool Take()
+    {
+        VcpuRegion* region = VcpuRegion.Current;
+        for (int word = 0; word < 64; word++)
+        {
+            Volatile.Write(ref ((ulong*)(Domain.Shared + SharedInfo.EventPendingOffset))[word], 0);
+        }
+
+        Volatile.Write(ref region->Info->PendingSelector, 0);
+        Volatile.Write(ref region->Info->EventMask, (byte)Dice.Below(2));
+        int upcalls = region->Upcalls;
+        region->Upcalls = 0;
+        return upcalls != 0;
     }
 
     /// <summary>The FIFO ABI: the control block and the array are frames of the pool, which the guest writes to as it likes.</summary>

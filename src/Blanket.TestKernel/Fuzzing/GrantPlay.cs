@@ -50,7 +50,7 @@ internal static unsafe class GrantPlay
         uint reference = 8 + Dice.Below(40);
         ulong frame = Pool.ExpendableFrame();
         ushort flags = (ushort)(Dice.Once(4) ? Dice.Next() : Dice.Below(4) | (Dice.Once(4) ? (uint)GrantTableFlags.ReadOnly : 0));
-        ushort domain = Dice.Once(3) ? Dice.DomainNumber() : OwnDomain;
+        ushort domain = Dice.Once(6) ? Dice.DomainNumber() : Partner();
         if (s_version == 2)
         {
             byte* entry = (byte*)s_table + reference * GrantTableEntry.SizeV2;
@@ -70,7 +70,8 @@ internal static unsafe class GrantPlay
         return true;
     }
 
-    internal static bool Map()
+    /// <summary>Maps up to three grants, of a domain for the most part.</summary>
+    internal static bool Map(ushort granter)
     {
         GrantMapArgument* arguments = (GrantMapArgument*)VcpuRegion.Current->Scratch;
         uint count = 1 + Dice.Below(3);
@@ -91,7 +92,7 @@ internal static unsafe class GrantPlay
                 arguments[i].HostAddress = SafeAddress();
             }
 
-            arguments[i].Domain = Dice.Once(8) ? Dice.DomainNumber() : OwnDomain;
+            arguments[i].Domain = Dice.Once(8) ? Dice.DomainNumber() : granter;
             arguments[i].Reference = Reference();
         }
 
@@ -169,7 +170,7 @@ internal static unsafe class GrantPlay
     private static void Fill(ref GrantCopyPointer pointer, bool isGrant, ulong frame)
     {
         pointer.Frame = isGrant ? Reference() : frame;
-        pointer.Domain = isGrant ? Dice.Once(6) ? Dice.DomainNumber() : OwnDomain : Dice.DomainNumber();
+        pointer.Domain = isGrant ? Dice.Once(6) ? Dice.DomainNumber() : Partner() : Dice.DomainNumber();
         pointer.Offset = (ushort)(Dice.Once(3) ? Dice.Below(4100) : 0);
     }
 
@@ -177,7 +178,7 @@ internal static unsafe class GrantPlay
     {
         GrantTransferArgument argument = default;
         argument.Frame = Pool.ExpendableFrame();
-        argument.Domain = Dice.Once(3) ? Dice.DomainNumber() : OwnDomain;
+        argument.Domain = Dice.Once(3) ? Dice.DomainNumber() : Partner();
         argument.Reference = Reference();
         bool result = Hypercall.Grant(GrantTableOp.Transfer, &argument) == 0 && argument.Status == 0;
         Pool.Resynchronise();
@@ -247,6 +248,12 @@ internal static unsafe class GrantPlay
 
     /// <summary>The domain's own id: grants to oneself name it, DOMID_SELF is for the argument of operations.</summary>
     internal static ushort OwnDomain { get; set; }
+
+    /// <summary>The domain to play with; this one when there is no other.</summary>
+    internal static ushort Peer { get; set; }
+
+    /// <summary>This domain or its peer.</summary>
+    internal static ushort Partner() => Dice.Once(2) ? Peer : OwnDomain;
 
     private static ulong SafeAddress()
     {

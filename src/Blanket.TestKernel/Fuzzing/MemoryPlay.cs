@@ -218,14 +218,15 @@ internal static unsafe class MemoryPlay
     /// <summary>A copy of the kernel's root with something in the free slots serves as root for a while.</summary>
     internal static bool SwitchRoot()
     {
+        // What others may write to while this kernel runs on it must not be its root.
         int hot = Pool.Pick();
-        ulong mfn = Pool.Mfn(hot);
-        if (mfn == Pool.None || Pool.Pinned(hot) != 0 || Domain.SetHome(Pool.Pfn(hot), PageEntry.ReadWritePage) != 0)
+        Page page = Page.Of(Pool.IsAlone ? Pool.Pfn(hot) : VcpuRegion.Current->RootPage);
+        ulong mfn = Volatile.Read(ref Domain.MachineOf(page.Pfn));
+        if (mfn == Pool.None || (Pool.IsAlone && Pool.Pinned(hot) != 0) || page.MakeWritable() != 0)
         {
             return false;
         }
 
-        Page page = Page.Of(Pool.Pfn(hot));
         PageTableScenarios.CopyRoot(page);
         for (uint i = Dice.Below(4); i > 0; i--)
         {
@@ -234,7 +235,11 @@ internal static unsafe class MemoryPlay
 
         page.Words[256 + Dice.Below(16)] = Pool.AnyEntry();
         page.MakeReadOnly();
-        Pool.Writable(hot) = 0;
+        if (Pool.IsAlone)
+        {
+            Pool.Writable(hot) = 0;
+        }
+
         bool result = Hypercall.MmuExtended(MmuExtendedCommand.NewBasePointer, mfn) == 0;
         if (result)
         {
@@ -306,7 +311,8 @@ internal static unsafe class MemoryPlay
         uint count = 0;
         for (int hot = 0; hot < Pool.Hot && count < 8; hot++)
         {
-            if (Pool.Mfn(hot) == Pool.None)
+            bool isMine = hot % Vcpus.Count == VcpuRegion.Current->Number;
+            if (isMine && Pool.Mfn(hot) == Pool.None)
             {
                 hots[count] = hot;
                 extents[count++] = Pool.Pfn(hot);

@@ -33,13 +33,15 @@ internal static unsafe class Pool
         private byte _first;
     }
 
+    /// <summary>Makes all frames that nobody has taken expendable.</summary>
+    /// <param name="grantFrame">First frame of the grant table.</param>
     internal static void Initialize(ulong grantFrame)
     {
         s_first = Domain.NextFrame;
         s_limit = Domain.FrameCount;
         s_machineLimit = (ulong)Hypercall.Memory(MemoryCommand.MaximumRamPage, null) + 1;
         s_grantFrame = grantFrame;
-        IsAlone = true;
+        IsAlone = Vcpus.Count == 1;
         for (int i = 0; i < Hot; i++)
         {
             s_writable[i] = 1;
@@ -155,20 +157,15 @@ internal static unsafe class Pool
     {
         for (int hot = 0; hot < Hot; hot++)
         {
+            // Another vCPU may be getting a new one for it.
             ulong mfn = Mfn(hot);
-            if (mfn != None && Domain.PseudoPhysicalOfMachine(mfn) != Pfn(hot))
+            if (mfn != None && Domain.PseudoPhysicalOfMachine(mfn) != Pfn(hot)
+                && Interlocked.CompareExchange(ref Domain.MachineOf(Pfn(hot)), None, mfn) == mfn)
             {
-                Lose(hot);
+                Pinned(hot) = 0;
+                Writable(hot) = 0;
             }
         }
-    }
-
-    /// <summary>A hot frame was given away.</summary>
-    internal static void Lose(int hot)
-    {
-        Volatile.Write(ref Domain.MachineOf(Pfn(hot)), None);
-        Pinned(hot) = 0;
-        Writable(hot) = 0;
     }
 
     /// <summary>A hot frame was got.</summary>

@@ -47,10 +47,7 @@ internal static unsafe class Domain
 
         // Behind the page tables stands the boot stack, a page.
         s_nextFrame = PseudoPhysicalOf(start->PageTableBase) + start->PageTableFrames + 1;
-        for (int vcpu = 0; vcpu < VcpuRegion.Count; vcpu++)
-        {
-            VcpuRegion.Of(vcpu)->Number = vcpu;
-        }
+        Vcpus.Initialize();
     }
 
     internal static ulong PseudoPhysicalOf(ulong address) => (address - VirtualBase) >> PageEntry.PageShift;

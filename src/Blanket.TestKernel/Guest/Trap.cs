@@ -130,7 +130,7 @@ internal static unsafe class Trap
         Output.Text(", rsp "u8);
         Output.Hex(rsp);
         Output.Text(", cr2 "u8);
-        Output.Hex(Domain.Info(VcpuRegion.Current->Number)->Cr2);
+        Output.Hex(VcpuRegion.Current->Info->Cr2);
         Output.End();
         Domain.Shutdown(ShutdownReason.Crash);
     }
@@ -148,8 +148,7 @@ internal static unsafe class Trap
     private static void Upcall()
     {
         VcpuRegion* region = VcpuRegion.Current;
-        VcpuInfo* info = Domain.Info(region->Number);
-        info->EventPending = 0;
+        region->Info->EventPending = 0;
         region->Upcalls++;
     }
 }

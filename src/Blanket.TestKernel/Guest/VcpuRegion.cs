@@ -36,6 +36,12 @@ internal unsafe struct VcpuRegion
     /// <summary>Address of this vCPU's pages for arguments of the fuzzer; the page behind them is not mapped.</summary>
     internal ulong Scratch;
 
+    /// <summary>Where this vCPU's vcpu_info is.</summary>
+    internal Blanket.Abi.Xen.VcpuInfo* Info;
+
+    /// <summary>Pseudo-physical frame of a root table that nobody but this vCPU fills.</summary>
+    internal ulong RootPage;
+
     /// <summary>The region of the vCPU that runs this.</summary>
     internal static VcpuRegion* Current => (VcpuRegion*)(StackPointer() & ~(Size - 1));
 
@@ -45,6 +51,11 @@ internal unsafe struct VcpuRegion
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "stack_pointer")]
     private static extern ulong StackPointer();
+
+    /// <summary>Where a secondary vCPU starts.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "vcpu_start_address")]
+    internal static extern ulong Entry();
 
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "vcpu_regions_address")]
