@@ -95,6 +95,9 @@ public enum ManagementCommand : ushort
 
     /// <summary>Nothing in. Ends all guests at once, then powers the machine off.</summary>
     Shutdown = 17,
+
+    /// <summary><see cref="ManagementPin"/> in. Changes the CPUs that vCPUs may run on. EINVAL for a vCPU or CPUs that are not there.</summary>
+    PinVcpu = 18,
 }
 
 /// <summary>Where a guest is in its life, as an operator sees it.</summary>
@@ -161,6 +164,23 @@ public struct ManagementTarget
 
     /// <summary>See the commands; else 0.</summary>
     public ulong Value;
+}
+
+/// <summary>Where vCPUs of a guest may run from now on.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 8)]
+public struct ManagementPin
+{
+    /// <summary>In <see cref="Vcpu"/>: all vCPUs of the guest.</summary>
+    public const ulong AllVcpus = ulong.MaxValue;
+
+    /// <summary>The guest's name.</summary>
+    public BootBundleName Name;
+
+    /// <summary>Number of the vCPU, or <see cref="AllVcpus"/>.</summary>
+    public ulong Vcpu;
+
+    /// <summary>The CPUs; those that L0 does not have are not counted.</summary>
+    public BootBundleAffinity Cpus;
 }
 
 /// <summary>The hypervisor as a whole.</summary>

@@ -1,4 +1,5 @@
 using System;
+using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Text.Json.Nodes;
@@ -51,6 +52,26 @@ public sealed class OperatorTests
         await session.AwaitAsync("web", "1 vCPU", web => web!["vcpus_online"]!.GetValue<int>() == 1);
         await session.CallRefusedAsync(1, "does not fit", "vcpu-set", "web", "3");
         await session.CallRefusedAsync(1, "no such guest", "pause", "nobody");
+        await PinAsync(session);
+    }
+
+    /// <summary>A vCPU moves to the CPU that it is given, and does its work there.</summary>
+    private static async Task PinAsync(OperatorSession session)
+    {
+        foreach (int cpu in new[] { 1, 0 })
+        {
+            await session.CallAsync("vcpu-pin", "web", "0", cpu.ToString(CultureInfo.InvariantCulture));
+            await session.TypeAsync("web", "i=0; while [ $i -lt 10000 ]; do i=$((i+1)); done; while :; do :; done & echo bu''sy", "busy");
+            string shown = await session.CallAsync("debug-keys", "r");
+            Assert.Contains($"vCPU 0 on CPU {cpu} of 0x0 0x{1 << cpu:x} ", shown, StringComparison.Ordinal);
+            await session.TypeAsync("web", "kill $!; echo do''ne", "done");
+        }
+
+        await session.CallAsync("vcpu-pin", "web", "all", "all");
+        await session.CallRefusedAsync(1, "does not fit", "vcpu-pin", "web", "all", "7");
+        await session.CallRefusedAsync(1, "does not fit", "vcpu-pin", "web", "2", "0");
+        await session.CallRefusedAsync(2, "expected", "vcpu-pin", "web", "0", "some");
+        await session.CallRefusedAsync(1, "no such guest", "vcpu-pin", "nobody", "0", "0");
     }
 
     private static async Task AddAsync(OperatorSession session, string other, string large, BootDirectory directory)

@@ -1,16 +1,18 @@
 using System;
 using System.Collections.Generic;
 using System.CommandLine;
+using System.Globalization;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Abi;
+using Blanket.Lab.Configuration;
 using Blanket.Lab.Hosting;
 using Blanket.Lab.Instances;
 
 namespace Blanket.Cli.Commands;
 
-/// <summary><c>pause</c>, <c>unpause</c>, <c>stop</c>, <c>reboot</c>, <c>destroy</c>, <c>mem-set</c>, <c>vcpu-set</c>: one request about one guest.</summary>
+/// <summary><c>pause</c>, <c>unpause</c>, <c>stop</c>, <c>reboot</c>, <c>destroy</c>, <c>mem-set</c>, <c>vcpu-set</c>, <c>vcpu-pin</c>: one request about one guest.</summary>
 internal static class GuestCommands
 {
     private const int PollMilliseconds = 100;
@@ -25,6 +27,31 @@ internal static class GuestCommands
         yield return Simple("destroy", "End a guest at once, without its help.", ManagementCommand.Destroy, isWaited: true, report);
         yield return Numbered("mem-set", "MIB", "Set the memory that a guest is to have (its balloon driver follows).", ManagementCommand.SetMemory, 1024, MaximumMemoryMiB, report);
         yield return Numbered("vcpu-set", "COUNT", "Set how many vCPUs of a guest are to be online.", ManagementCommand.SetVcpus, 1, (int)BootBundle.MaximumVcpus, report);
+        yield return Pin(report);
+    }
+
+    private static Command Pin(Report report)
+    {
+        Option<string?> instance = InstanceCommand.InstanceOption();
+        Argument<string> guest = InstanceCommand.GuestArgument();
+        Argument<string> vcpu = new("VCPU") { Description = "Its number, or \"all\"." };
+        Argument<string> cpus = new("CPUS") { Description = "As in xl.cfg(5): \"all\", \"0-3,5,^1\"." };
+        Command command = new("vcpu-pin", "Set the CPUs that a vCPU of a guest may run on.") { guest, vcpu, cpus, instance };
+        command.SetAction((arguments, cancellation) =>
+        {
+            string which = arguments.GetRequiredValue(vcpu);
+            string list = arguments.GetRequiredValue(cpus);
+            ulong number = ManagementPin.AllVcpus;
+            if (which != "all" && !(ulong.TryParse(which, NumberStyles.None, CultureInfo.InvariantCulture, out number) && number < BootBundle.MaximumVcpus))
+            {
+                throw new InputException($"VCPU is '{which}', expected \"all\" or 0 to {BootBundle.MaximumVcpus - 1}");
+            }
+
+            CpuSet set = CpuSet.TryParse(list) ?? throw new InputException($"CPUS is '{list}', expected for instance \"all\" or \"0-3,5,^1\"");
+            return InstanceCommand.RunAsync(
+                arguments.GetValue(instance), (_, client) => client.PinAsync(arguments.GetRequiredValue(guest), number, set, cancellation), report, cancellation);
+        });
+        return command;
     }
 
     private static Command Simple(string name, string description, ManagementCommand request, bool isWaited, Report report)

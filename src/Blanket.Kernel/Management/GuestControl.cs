@@ -2,6 +2,7 @@ using System;
 using Blanket.Abi;
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
+using Blanket.Core.Memory;
 using Blanket.Core.Scheduling;
 using Blanket.Kernel.Guests;
 using Blanket.Kernel.Services;
@@ -176,6 +177,29 @@ internal static class GuestControl
         }
 
         return error;
+    }
+
+    /// <summary>Changes the CPUs that a vCPU, or all of them, may run on.</summary>
+    /// <returns>0, or -EINVAL when there is no such vCPU or none of the CPUs.</returns>
+    internal static int Pin(Guest guest, ulong number, in BootBundleAffinity cpus)
+    {
+        Vcpu?[] vcpus = guest.Domain!.Vcpus;
+        if (number != ManagementPin.AllVcpus && number >= (ulong)vcpus.Length)
+        {
+            return -Errno.EINVAL;
+        }
+
+        CpuSet affinity = new() { Low = cpus[0], High = cpus[1] };
+        foreach (Vcpu? vcpu in vcpus)
+        {
+            bool isMeant = vcpu != null && (number == ManagementPin.AllVcpus || number == (ulong)(uint)vcpu.Id);
+            if (isMeant && (affinity.IsEmpty || !Scheduler.SetAffinity(vcpu!, affinity)))
+            {
+                return -Errno.EINVAL;
+            }
+        }
+
+        return 0;
     }
 
     private static ulong ReadTarget(Domain domain)

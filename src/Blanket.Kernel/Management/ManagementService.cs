@@ -78,6 +78,8 @@ internal static class ManagementService
                 return TakeBundleData(request);
             case ManagementCommand.BundleStart:
                 return request.IsEmpty ? StartBundle(answer, out length) : -Errno.EINVAL;
+            case ManagementCommand.PinVcpu:
+                return Pin(request);
             default:
                 return HandleGuest(command, request, answer, out length);
         }
@@ -97,10 +99,8 @@ internal static class ManagementService
         }
 
         ManagementTarget target = MemoryMarshal.Read<ManagementTarget>(request);
-        ReadOnlySpan<byte> name = target.Name;
-        int end = name.IndexOf((byte)0);
-        Guest? guest = end <= 0 ? null : GuestManager.Find(name.Slice(0, end));
-        if (guest == null || guest.Domain == null)
+        Guest? guest = Find(target.Name);
+        if (guest == null)
         {
             return -Errno.ESRCH;
         }
@@ -117,6 +117,27 @@ internal static class ManagementService
             default:
                 return guest.State == GuestState.Running ? GuestControl.Change(guest, command, target.Value) : -Errno.EBUSY;
         }
+    }
+
+    private static int Pin(ReadOnlySpan<byte> request)
+    {
+        if (request.Length != Unsafe.SizeOf<ManagementPin>())
+        {
+            return -Errno.EINVAL;
+        }
+
+        ManagementPin pin = MemoryMarshal.Read<ManagementPin>(request);
+        Guest? guest = Find(pin.Name);
+        return guest == null ? -Errno.ESRCH : GuestControl.Pin(guest, pin.Vcpu, in pin.Cpus);
+    }
+
+    /// <summary>The guest of a name, if it has a domain.</summary>
+    private static Guest? Find(in BootBundleName text)
+    {
+        ReadOnlySpan<byte> name = text;
+        int end = name.IndexOf((byte)0);
+        Guest? guest = end <= 0 ? null : GuestManager.Find(name.Slice(0, end));
+        return guest?.Domain == null ? null : guest;
     }
 
     private static int Describe(Span<byte> answer, out int length)

@@ -120,20 +120,9 @@ public sealed class BundleWriter
         CopyText(guest.Name, record.Name);
         guest.Uuid.TryWriteBytes(record.Uuid, bigEndian: true, out _);
         _guests.Add(record);
-        _affinities.AddRange(guest.Affinities.Select(ToRecord));
+        _affinities.AddRange(guest.Affinities.Select(cpus => cpus.ToRecord()));
         _disks.AddRange(bundled.Plan.Disks.Select(ToRecord));
         _vifs.AddRange(guest.Vifs.Select(ToRecord));
-    }
-
-    private static BootBundleAffinity ToRecord(CpuSet cpus)
-    {
-        BootBundleAffinity mask = default;
-        foreach (int cpu in cpus.Cpus)
-        {
-            mask[cpu / 64] |= 1UL << (cpu % 64);
-        }
-
-        return mask;
     }
 
     private static BootBundleDisk ToRecord(PlannedDisk disk)

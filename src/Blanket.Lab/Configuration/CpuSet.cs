@@ -40,6 +40,18 @@ public sealed class CpuSet
         return members.Any(member => member) ? new CpuSet(members) : null;
     }
 
+    /// <summary>The set as the hypervisor takes it.</summary>
+    public Abi.BootBundleAffinity ToRecord()
+    {
+        Abi.BootBundleAffinity mask = default;
+        foreach (int cpu in Cpus)
+        {
+            mask[cpu / 64] |= 1UL << (cpu % 64);
+        }
+
+        return mask;
+    }
+
     private static (int First, int Last)? TryParseRange(string text)
     {
         if (text == "all")

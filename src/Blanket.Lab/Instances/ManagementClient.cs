@@ -96,6 +96,15 @@ public sealed class ManagementClient : IDisposable
     public Task ChangeAsync(ManagementCommand command, string guest, ulong value, CancellationToken cancellation) =>
         AskAsync(command, Target(guest, value), cancellation);
 
+    /// <summary>Changes the CPUs that a vCPU of a guest may run on; all vCPUs' with <see cref="ManagementPin.AllVcpus"/>.</summary>
+    public Task PinAsync(string guest, ulong vcpu, CpuSet cpus, CancellationToken cancellation)
+    {
+        RequireName(guest);
+        ManagementPin pin = new() { Vcpu = vcpu, Cpus = cpus.ToRecord() };
+        Encoding.ASCII.GetBytes(guest, pin.Name);
+        return AskAsync(ManagementCommand.PinVcpu, MemoryMarshal.AsBytes(new ReadOnlySpan<ManagementPin>(in pin)).ToArray(), cancellation);
+    }
+
     /// <summary>Ends all guests at once and lets the machine power off; it may do so before it has answered, which is a <see cref="HostException"/>.</summary>
     public Task ShutDownAsync(CancellationToken cancellation) => AskAsync(ManagementCommand.Shutdown, ReadOnlyMemory<byte>.Empty, cancellation);
 
@@ -174,14 +183,18 @@ public sealed class ManagementClient : IDisposable
 
     private static byte[] Target(string guest, ulong value)
     {
+        RequireName(guest);
+        ManagementTarget target = new() { Value = value };
+        Encoding.ASCII.GetBytes(guest, target.Name);
+        return MemoryMarshal.AsBytes(new ReadOnlySpan<ManagementTarget>(in target)).ToArray();
+    }
+
+    private static void RequireName(string guest)
+    {
         if (!GuestName.IsValid(guest))
         {
             throw new InputException($"{guest} is no name of a guest");
         }
-
-        ManagementTarget target = new() { Value = value };
-        Encoding.ASCII.GetBytes(guest, target.Name);
-        return MemoryMarshal.AsBytes(new ReadOnlySpan<ManagementTarget>(in target)).ToArray();
     }
 
     private static byte[] Number(ulong value)
