@@ -42,14 +42,14 @@ public sealed class BenchTests
     [InlineData(100L, 100L, 100L, null)]
     [InlineData(100L, null, 200L, null)]
     [InlineData(null, 300L, 200L, null)]
-    public void ShareIsOfWhatXenAdds(long? native, long? xen, long? blanket, double? expected) =>
+    public void ShareIsOfWhatTheRivalAdds(long? native, long? xen, long? blanket, double? expected) =>
         Assert.Equal(expected, new BenchResult(BenchRow.All[0], native, xen, blanket).AddedShare);
 
     [Fact]
     public void JsonHasNullWhereABedDidNotRun()
     {
         BenchResult result = new(BenchRow.All[1], 321, null, 428);
-        JsonNode row = JsonNode.Parse(BenchJson.Write([result], countInstructions: true))!.AsArray().Single()!;
+        JsonNode row = JsonNode.Parse(BenchJson.Write([result], BenchRival.StockXen, countInstructions: true))!.AsArray().Single()!;
         Assert.Equal("getpid", (string?)row["name"]);
         Assert.Equal("instructions", (string?)row["unit"]);
         Assert.Equal(321, (long?)row["native"]);

@@ -84,6 +84,15 @@ public sealed class XenBedTests : IDisposable
     }
 
     [Fact]
+    public void DisksOfAnHvmDomainMayBeEmulated()
+    {
+        string[] lines = Lines(new XenDomain { Machine = Machine(Disk("/a")) with { BootDisk = "/boot" }, Type = XenDomainType.Hvm, HasEmulatedDisks = true });
+        string disks = Assert.Single(lines, line => line.StartsWith("disk", StringComparison.Ordinal));
+        Assert.Contains("vdev=hda, access=rw, backendtype=phy, no-discard, target=/dev/vdb", disks, StringComparison.Ordinal);
+        Assert.Contains("vdev=hdb, access=rw, backendtype=phy, discard, target=/dev/vda", disks, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void CommandLineMayHaveOneKindOfQuotationMarks()
     {
         MachineOptions machine = Machine();

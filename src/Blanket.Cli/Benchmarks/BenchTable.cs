@@ -11,11 +11,12 @@ internal static class BenchTable
     private const string Absent = "-";
 
     /// <summary>A table with ratios.</summary>
-    internal static Table Draw(IReadOnlyList<BenchResult> results, bool countInstructions)
+    internal static Table Draw(IReadOnlyList<BenchResult> results, BenchRival rival, bool countInstructions)
     {
         string unit = countInstructions ? "instructions" : "ns";
         Table table = new Table().Border(TableBorder.Markdown).AddColumn($"{unit} per operation");
-        foreach (string title in new[] { "native", "stock Xen", "Blanket", "Xen / native", "Blanket / native", "added, of Xen's" })
+        string other = rival.ShortTitle;
+        foreach (string title in new[] { "native", rival.Title, "Blanket", $"{other} / native", "Blanket / native", $"{other} / Blanket", $"added, of {other}'s" })
         {
             table.AddColumn(new TableColumn(title).RightAligned());
         }
@@ -25,10 +26,11 @@ internal static class BenchTable
             table.AddRow(
                 result.Row.Unit is string own ? $"{result.Row.Title} ({own})" : result.Row.Title,
                 Format(result.Native),
-                Format(result.StockXen),
+                Format(result.Rival),
                 Format(result.Blanket),
-                Format(result.Ratio(result.StockXen), "0.00"),
-                Format(result.Ratio(result.Blanket), "0.00"),
+                Format(BenchResult.Ratio(result.Rival, result.Native), "0.00"),
+                Format(BenchResult.Ratio(result.Blanket, result.Native), "0.00"),
+                Format(BenchResult.Ratio(result.Rival, result.Blanket), "0.00"),
                 Format(result.AddedShare, "0 %"));
         }
 

@@ -29,6 +29,12 @@ public sealed class BenchGuest
     /// <summary>Frontends of Xen, and virtio's drivers for the native run.</summary>
     private static readonly string[] ModuleNames = ["xen-blkfront", "xen-netfront", "virtio_pci", "virtio_blk", "virtio_net"];
 
+    /// <summary>The cloud kernel has no drivers for these.</summary>
+    private const string EmulatedDevicesKernelPackage = "linux-image-amd64";
+
+    /// <summary>The AHCI disk and the Realtek NIC that QEMU emulates for a domain.</summary>
+    private static readonly string[] EmulatedDevicesModuleNames = ["ahci", "sd_mod", "8139cp"];
+
     private BenchGuest(string kernel, string ramdisk)
     {
         Kernel = kernel;
@@ -43,18 +49,26 @@ public sealed class BenchGuest
 
     /// <summary>Makes what is not in the cache yet.</summary>
     /// <exception cref="HostException">A package cannot be had, or the compiler failed.</exception>
-    public static async Task<BenchGuest> PrepareAsync(Action<string> report, CancellationToken cancellation)
+    public static Task<BenchGuest> PrepareAsync(Action<string> report, CancellationToken cancellation) =>
+        PrepareAsync(KernelPackage, ModuleNames, report, cancellation);
+
+    /// <summary>The same program on a kernel with drivers for an emulated PC's devices, and with no others.</summary>
+    /// <exception cref="HostException">A package cannot be had, or the compiler failed.</exception>
+    public static Task<BenchGuest> PrepareForEmulatedDevicesAsync(Action<string> report, CancellationToken cancellation) =>
+        PrepareAsync(EmulatedDevicesKernelPackage, EmulatedDevicesModuleNames, report, cancellation);
+
+    private static async Task<BenchGuest> PrepareAsync(string kernelPackage, string[] moduleNames, Action<string> report, CancellationToken cancellation)
     {
-        string package = await new DebianPackages(report).UnpackAsync(KernelPackage, "linux-image-", cancellation).ConfigureAwait(false);
+        string package = await new DebianPackages(report).UnpackAsync(kernelPackage, "linux-image-", cancellation).ConfigureAwait(false);
         string kernel = Directory.EnumerateFiles(Path.Combine(package, "boot"), "vmlinuz-*").Single();
         string release = Path.GetFileName(kernel)["vmlinuz-".Length..];
         byte[] source = BenchResource.Read(Source);
-        string version = Convert.ToHexStringLower(SHA256.HashData(source))[..12];
+        string version = Convert.ToHexStringLower(SHA256.HashData([.. source, .. Encoding.ASCII.GetBytes(string.Join(' ', moduleNames))]))[..12];
         string directory = await CacheDirectory.OnceAsync(Path.Combine("bench-guest", $"{release}-{version}"), async draft =>
         {
             report("compiling the measuring program");
             byte[] program = await CompileAsync(source, draft, cancellation).ConfigureAwait(false);
-            byte[] archive = await ArchiveAsync(program, Path.Combine(package, "lib", "modules", release), cancellation).ConfigureAwait(false);
+            byte[] archive = await ArchiveAsync(program, Path.Combine(package, "lib", "modules", release), moduleNames, cancellation).ConfigureAwait(false);
             await File.WriteAllBytesAsync(Path.Combine(draft, "initramfs.cpio"), archive, cancellation).ConfigureAwait(false);
         }).ConfigureAwait(false);
         return new BenchGuest(kernel, Path.Combine(directory, "initramfs.cpio"));
@@ -105,7 +119,8 @@ public sealed class BenchGuest
         return content;
     }
 
-    private static async Task<byte[]> ArchiveAsync(byte[] program, string moduleDirectory, CancellationToken cancellation)
+    private static async Task<byte[]> ArchiveAsync(
+        byte[] program, string moduleDirectory, string[] moduleNames, CancellationToken cancellation)
     {
         CpioArchive archive = new();
         foreach (string directory in new[] { "dev", "lib", "lib/modules", "proc", "sys" })
@@ -115,7 +130,7 @@ public sealed class BenchGuest
 
         archive.AddCharacterDevice("dev/console", 5, 1);
         archive.AddFile("init", program, executable: true);
-        IReadOnlyList<KernelModule> modules = await new KernelModules(moduleDirectory).LoadAsync(ModuleNames, cancellation).ConfigureAwait(false);
+        IReadOnlyList<KernelModule> modules = await new KernelModules(moduleDirectory).LoadAsync(moduleNames, cancellation).ConfigureAwait(false);
         foreach (KernelModule module in modules)
         {
             archive.AddFile($"lib/modules/{module.Name}.ko", module.Content);

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using System.IO;
 using System.IO.Compression;
@@ -15,30 +16,54 @@ public static class BootDisk
 {
     private const string ImageName = "blanket.elf";
     private const string BundleName = "guests.bundle";
+    private const string KernelName = "vmlinuz";
+    private const string RamdiskName = "initrd";
 
     private static readonly string[] Platforms = ["i386-pc", "x86_64-efi"];
 
     /// <summary>GRUB's modules for each kind of firmware, where Debian's packages put them.</summary>
     private const string ModuleDirectory = "/usr/lib/grub";
 
-    /// <summary>Only what starts by itself: a cloud's machine has nobody at its screen.</summary>
-    private static readonly string Configuration = $$"""
-        set timeout=0
-        insmod gzio
-        menuentry Blanket {
-            multiboot2 /boot/{{ImageName}}
-            module2 /boot/{{BundleName}}
-        }
-
-        """;
-
-    /// <summary>Writes a disk image; an existing file is replaced when the new one is complete.</summary>
+    /// <summary>Writes a disk image that starts Blanket; an existing file is replaced when the new one is complete.</summary>
     /// <param name="image">Path of blanket.elf.</param>
     /// <param name="bundle">The boot bundle.</param>
     /// <param name="path">The file to write.</param>
     /// <param name="cancellation">Stops the work.</param>
     /// <exception cref="HostException">GRUB or what it needs is missing.</exception>
-    public static async Task WriteAsync(string image, byte[] bundle, string path, CancellationToken cancellation)
+    public static Task WriteAsync(string image, byte[] bundle, string path, CancellationToken cancellation) =>
+        WriteAsync($"multiboot2 /boot/{ImageName}", $"module2 /boot/{BundleName}", path, async boot =>
+        {
+            File.Copy(image, Path.Combine(boot, ImageName));
+            await WriteCompressedAsync(bundle, Path.Combine(boot, BundleName), cancellation).ConfigureAwait(false);
+        }, cancellation);
+
+    /// <summary>Writes a disk image that starts Linux in Blanket's place.</summary>
+    /// <param name="kernel">Path of a bzImage.</param>
+    /// <param name="ramdisk">Path of its ramdisk.</param>
+    /// <param name="commandLine">Its command line, of words that GRUB's shell takes as they are.</param>
+    /// <param name="path">The file to write.</param>
+    /// <param name="cancellation">Stops the work.</param>
+    /// <exception cref="HostException">GRUB or what it needs is missing.</exception>
+    public static Task WriteLinuxAsync(string kernel, string ramdisk, string commandLine, string path, CancellationToken cancellation) =>
+        WriteAsync($"linux /boot/{KernelName} {commandLine}", $"initrd /boot/{RamdiskName}", path, boot =>
+        {
+            File.Copy(kernel, Path.Combine(boot, KernelName));
+            File.Copy(ramdisk, Path.Combine(boot, RamdiskName));
+            return Task.CompletedTask;
+        }, cancellation);
+
+    /// <summary>Only what starts by itself: a cloud's machine has nobody at its screen.</summary>
+    private static string Configuration(string load, string loadModule) => $$"""
+        set timeout=0
+        insmod gzio
+        menuentry Blanket {
+            {{load}}
+            {{loadModule}}
+        }
+
+        """;
+
+    private static async Task WriteAsync(string load, string loadModule, string path, Func<string, Task> fill, CancellationToken cancellation)
     {
         RequireModules();
         string directory = Directory.CreateTempSubdirectory("blanket-disk-").FullName;
@@ -47,9 +72,8 @@ public static class BootDisk
             string boot = Path.Combine(directory, "boot");
             string grub = Path.Combine(boot, "grub");
             Directory.CreateDirectory(grub);
-            File.Copy(image, Path.Combine(boot, ImageName));
-            await WriteCompressedAsync(bundle, Path.Combine(boot, BundleName), cancellation).ConfigureAwait(false);
-            await File.WriteAllTextAsync(Path.Combine(grub, "grub.cfg"), Configuration, cancellation).ConfigureAwait(false);
+            await fill(boot).ConfigureAwait(false);
+            await File.WriteAllTextAsync(Path.Combine(grub, "grub.cfg"), Configuration(load, loadModule), cancellation).ConfigureAwait(false);
             string draft = path + ".part";
             try
             {

@@ -30,6 +30,9 @@ public sealed record XenDomain
     /// <summary>Path of the disk image that an HVM domain boots from, as <c>hda</c>; its guests' disks begin at <c>xvde</c> then.</summary>
     public string? BootDisk => Machine.BootDisk;
 
+    /// <summary>An HVM domain has its disks as emulated ones behind the boot disk, <c>hdb</c> on, and keeps them.</summary>
+    public bool HasEmulatedDisks { get; init; }
+
     /// <summary>Dom0 does nothing while the domain runs and passes its console on afterwards.</summary>
     public bool IsMeasured { get; init; }
 }

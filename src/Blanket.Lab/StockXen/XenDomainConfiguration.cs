@@ -81,12 +81,18 @@ public static class XenDomainConfiguration
     private static IEnumerable<string> Disks(XenDomain domain)
     {
         IReadOnlyList<PlannedDisk> disks = domain.Machine.Disks;
-        IEnumerable<string> guests = disks.Select((disk, index) =>
-            Disk($"xvd{DiskLetters(index + (domain.BootDisk is null ? 0 : EmulatedDisks))}", index, disk.Specification.ReadOnly, disk.Specification.Discard));
+        IEnumerable<string> guests = disks.Select((disk, index) => Disk(DeviceName(domain, index), index, disk.Specification.ReadOnly, disk.Specification.Discard));
 
         // The boot disk is the last of dom0's.
         return domain.BootDisk is null ? guests : guests.Prepend(Disk("hda", disks.Count, isReadOnly: false, discard: false));
     }
+
+    private static string DeviceName(XenDomain domain, int index) => domain switch
+    {
+        { BootDisk: null } => $"xvd{DiskLetters(index)}",
+        { HasEmulatedDisks: true } => $"hd{DiskLetters(index + 1)}",
+        _ => $"xvd{DiskLetters(index + EmulatedDisks)}",
+    };
 
     private static string Disk(string device, int index, bool isReadOnly, bool discard) =>
         $"format=raw, vdev={device}, access={(isReadOnly ? "ro" : "rw")}, backendtype=phy, {(discard ? "discard" : "no-discard")}, target=/dev/vd{DiskLetters(index)}";

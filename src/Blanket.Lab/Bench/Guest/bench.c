@@ -337,14 +337,17 @@ static void load_modules(void)
     fclose(order);
 }
 
+/* PV, virtio, or the second of a PC's emulated disks: it boots from the first. */
 static int open_disk(void)
 {
+    const char *names[] = { "/dev/xvda", "/dev/vda", "/dev/sdb", NULL };
+
     for (int waited = 0; waited < DEVICE_WAIT_MS; waited += 10) {
-        int file = open("/dev/xvda", O_RDWR | O_DIRECT);
-        if (file < 0)
-            file = open("/dev/vda", O_RDWR | O_DIRECT);
-        if (file >= 0)
-            return file;
+        for (const char **name = names; *name != NULL; name++) {
+            int file = open(*name, O_RDWR | O_DIRECT);
+            if (file >= 0)
+                return file;
+        }
         usleep(10000);
     }
     return -1;
