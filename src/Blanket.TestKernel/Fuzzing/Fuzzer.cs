@@ -14,6 +14,9 @@ internal static unsafe class Fuzzer
     private const uint StormPlays = 22;
     private const int PlayCount = 26;
 
+    // The plays up to this one are the same in both.
+    private const uint LastOfTables = 10;
+
     private static Counts s_done;
     private static Counts s_successes;
     private static ulong s_iterations;
@@ -102,9 +105,9 @@ internal static unsafe class Fuzzer
 
     private static ulong PlayGuarded(ulong play, ulong unused) => Play((uint)play) ? 1UL : 0;
 
-    private static bool Play(uint play) => s_isStorm ? PlayStorm(play) : PlayAny(play);
+    private static bool Play(uint play) => play <= LastOfTables ? PlayTables(play) : s_isStorm ? PlayStorm(play) : PlayAny(play);
 
-    private static bool PlayAny(uint play) => play switch
+    private static bool PlayTables(uint play) => play switch
     {
         0 or 1 => MemoryPlay.Map(),
         2 or 3 => MemoryPlay.Fill(),
@@ -113,7 +116,11 @@ internal static unsafe class Fuzzer
         7 => MemoryPlay.Extended(),
         8 => MemoryPlay.UpdateAny(),
         9 => MemoryPlay.SwitchRoot(),
-        10 => MemoryPlay.WriteInPlace(),
+        _ => MemoryPlay.WriteInPlace(),
+    };
+
+    private static bool PlayAny(uint play) => play switch
+    {
         11 => MemoryPlay.Decrease(),
         12 => MemoryPlay.Populate(),
         13 => MemoryPlay.Exchange(),
@@ -133,14 +140,6 @@ internal static unsafe class Fuzzer
 
     private static bool PlayStorm(uint play) => play switch
     {
-        0 or 1 => MemoryPlay.Map(),
-        2 or 3 => MemoryPlay.Fill(),
-        4 or 5 => MemoryPlay.Pin(),
-        6 => MemoryPlay.Update(),
-        7 => MemoryPlay.Extended(),
-        8 => MemoryPlay.UpdateAny(),
-        9 => MemoryPlay.SwitchRoot(),
-        10 => MemoryPlay.WriteInPlace(),
         11 => GrantPlay.Offer(),
         12 => GrantPlay.Map(GrantPlay.OwnDomain),
         13 => GrantPlay.Map(GrantPlay.Peer),
