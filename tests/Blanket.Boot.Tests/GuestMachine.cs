@@ -10,6 +10,7 @@ using Blanket.Lab.Bundles;
 using Blanket.Lab.Instances;
 using Blanket.Lab.Qemu;
 using Blanket.Lab.Runs;
+using Blanket.Lab.StockXen;
 
 namespace Blanket.Boot.Tests;
 
@@ -25,7 +26,7 @@ internal sealed class GuestMachine(BootDirectory directory)
     private readonly List<Task> _granted = [];
     private readonly Dictionary<string, LineWatch> _watches = new(StringComparer.Ordinal);
     private Instance? _instance;
-    private VirtualMachine? _machine;
+    private IL0Machine? _machine;
     private MachinePlan? _plan;
 
     /// <summary>Called for each whole line of a guest's console: its name, the line.</summary>
@@ -33,6 +34,9 @@ internal sealed class GuestMachine(BootDirectory directory)
 
     /// <summary>Called for each event in Blanket's log.</summary>
     internal Action<RunEvent>? OnEvent { get; init; }
+
+    /// <summary>How Xen runs the machine; null for one without Xen underneath.</summary>
+    internal XenDomainType? Xen { get; init; }
 
     /// <summary>Changes the machine before it starts.</summary>
     internal Func<MachineOptions, MachineOptions>? Configure { get; init; }
@@ -53,7 +57,8 @@ internal sealed class GuestMachine(BootDirectory directory)
         using Instance instance = Instance.Create(null);
         _instance = instance;
         MachineOptions options = await DescribeAsync(_plan, bundle, BundleBuilder.RequiredMemoryMiB(_plan, content.Length));
-        await using VirtualMachine machine = await VirtualMachine.StartAsync(Configure?.Invoke(options) ?? options, CancellationToken.None);
+        using LineWatch platform = new(directory.PathOf("xen.log"), static _ => { });
+        await using IL0Machine machine = await StartAsync(Configure?.Invoke(options) ?? options, platform);
         _machine = machine;
         using LineWatch log = new(directory.PathOf("blanket.log"), static _ => { });
         try
@@ -109,11 +114,16 @@ internal sealed class GuestMachine(BootDirectory directory)
     /// <summary>Ends QEMU as a power failure would.</summary>
     internal void Kill() => _machine!.Kill();
 
+    private async Task<IL0Machine> StartAsync(MachineOptions options, IConsoleSink platform) =>
+        Xen is XenDomainType type
+            ? await XenBed.StartAsync(new XenDomain { Machine = options, Type = type }, platform, static _ => { }, CancellationToken.None)
+            : await VirtualMachine.StartAsync(options, CancellationToken.None);
+
     private async Task<MachineOptions> DescribeAsync(MachinePlan plan, string bundle, long memoryMiB) => new()
     {
         Kernel = BootDirectory.Image,
         Module = bundle,
-        Accelerator = await AcceleratorProbe.ProbeAsync(CancellationToken.None),
+        Accelerator = Xen is null ? await AcceleratorProbe.ProbeAsync(CancellationToken.None) : XenBed.Accelerator,
         MemoryMiB = memoryMiB,
         Disks = [.. plan.Disks],
         Nics = plan.Bridges.Count,

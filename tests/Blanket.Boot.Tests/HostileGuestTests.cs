@@ -1,5 +1,6 @@
 using System.Linq;
 using System.Threading.Tasks;
+using Blanket.Lab.StockXen;
 
 namespace Blanket.Boot.Tests;
 
@@ -15,14 +16,23 @@ public sealed class HostileGuestTests
         "iret-from-hypervisor", "iret-without-user-root", "iret-in-multicall", "kernel-unmapped", "user-stack-nowhere", "event-callback-nowhere",
     ];
 
-    [Fact]
-    public async Task ScenariosEndAsOnXen()
+    /// <summary>Every scenario and every way to crash; on Xen as L0 with a fuzzer besides.</summary>
+    [Theory]
+    [InlineData(null)]
+    [InlineData(XenDomainType.Pvh)]
+    public async Task ScenariosEndAsOnXen(XenDomainType? l0)
     {
-        BootDirectory directory = BootDirectory.For(nameof(ScenariosEndAsOnXen));
+        BootDirectory directory = BootDirectory.For(l0 is null ? nameof(ScenariosEndAsOnXen) : "Xen-" + nameof(ScenariosEndAsOnXen));
         string[] deadly = [.. s_deadly.Select(name => TestKernel.Write(directory, name, $"crash={name}"))];
-        HostileRun run = await HostileRun.RunAsync(directory, [TestKernel.Write(directory, "scenarios", string.Empty), .. deadly]);
-        run.RequirePoweroff("scenarios");
-        run.RequireChecks("scenarios");
+        string[] survivors = l0 is null ? ["scenarios"] : ["scenarios", "fuzz1"];
+        HostileRun run = await HostileRun.RunAsync(
+            directory, [.. survivors.Select(name => TestKernel.Write(directory, name, name == "fuzz1" ? $"fuzz={Iterations} seed=1" : string.Empty)), .. deadly], l0);
+        foreach (string name in survivors)
+        {
+            run.RequirePoweroff(name);
+            run.RequireChecks(name);
+        }
+
         foreach (string name in s_deadly)
         {
             run.RequireCrash(name);

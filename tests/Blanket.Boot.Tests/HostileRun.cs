@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Threading.Tasks;
 using Blanket.Lab.Runs;
+using Blanket.Lab.StockXen;
 
 namespace Blanket.Boot.Tests;
 
@@ -19,19 +20,20 @@ internal sealed class HostileRun
     private readonly int _hostile;
     private int _verified;
 
-    private HostileRun(BootDirectory directory, int hostile)
+    private HostileRun(BootDirectory directory, int hostile, XenDomainType? xen)
     {
         _directory = directory;
         _hostile = hostile;
-        _machine = new(directory) { OnEvent = Note, OnLine = CountRound };
+        _machine = new(directory) { OnEvent = Note, OnLine = CountRound, Xen = xen };
     }
 
     /// <summary>Runs the guests of some configurations, and the good one, to their end.</summary>
     /// <param name="directory">Of the test.</param>
     /// <param name="hostile">Paths of configurations.</param>
-    internal static async Task<HostileRun> RunAsync(BootDirectory directory, IReadOnlyList<string> hostile)
+    /// <param name="xen">How Xen runs the machine; null for one without Xen underneath.</param>
+    internal static async Task<HostileRun> RunAsync(BootDirectory directory, IReadOnlyList<string> hostile, XenDomainType? xen = null)
     {
-        HostileRun run = new(directory, hostile.Count);
+        HostileRun run = new(directory, hostile.Count, xen);
         TestGuest guest = await TestGuest.CreateAsync();
         string good = guest.WriteWithInit(directory, GoodGuest, "verify.sh", TestGuest.Disks(directory.CreateDisk("disk.raw", 4)));
         RunOutcome outcome = await run._machine.RunAsync([good, .. hostile]);

@@ -39,7 +39,7 @@ internal static unsafe class Pool
     {
         s_first = Domain.NextFrame;
         s_limit = Domain.FrameCount;
-        s_machineLimit = (ulong)Hypercall.Memory(MemoryCommand.MaximumRamPage, null) + 1;
+        s_machineLimit = (ulong)Hypercall.Memory(MemoryCommand.MaximumRamPage, null);
         s_grantFrame = grantFrame;
         IsAlone = Vcpus.Count == 1;
         for (int i = 0; i < Hot; i++)
