@@ -34,7 +34,7 @@ public static class FrameAllocator
     /// <summary>Frames that are free.</summary>
     public static ulong FreeFrames => Volatile.Read(ref s_free);
 
-    /// <summary>Frames that were ever given to the allocator.</summary>
+    /// <summary>Frames that the allocator has, free or in use.</summary>
     public static ulong TotalFrames => s_total;
 
     /// <summary>Starts empty; call once before <see cref="AddRange"/>.</summary>
@@ -163,6 +163,21 @@ public static class FrameAllocator
 
         frame = 0;
         return false;
+    }
+
+    /// <summary>Takes a free frame out of the allocator for good, because it is to be no memory any more; <see cref="AddRange"/> brings it back.</summary>
+    public static bool TryWithdraw(out ulong frame)
+    {
+        s_lock.Acquire();
+        bool found = TryTake(0, ulong.MaxValue, out frame);
+        if (found)
+        {
+            FrameTable.Of(frame).State = FrameState.Reserved;
+            s_total--;
+        }
+
+        s_lock.Release();
+        return found;
     }
 
     /// <summary>Returns one frame. Whoever frees guest data scrubs it first.</summary>

@@ -28,5 +28,6 @@ public sealed class XenBedTests
         string configuration = guest.WriteWithInit(directory, "verifying", "verify.sh", TestGuest.Disks(directory.CreateDisk("disk.raw", 4)));
         await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Pvh, native: true);
         await XenScenario.MoveWhileVerifyingAsync(run, act);
+        await XenScenario.EndAsync(run);
     }
 }

@@ -27,7 +27,6 @@ public sealed class XenModeTests
 
     /// <summary>Two CPUs that receive events, a guest on each, and an end in order.</summary>
     [Theory]
-    [InlineData("pvh")]
     [InlineData("hvm")]
     public async Task GuestsRunOnAllCpus(string mode)
     {

@@ -5,6 +5,7 @@ using System.Linq;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
+using Blanket.Lab.BootDisks;
 using Blanket.Lab.Bundles;
 using Blanket.Lab.Qemu;
 using Blanket.Lab.Runs;
@@ -15,11 +16,14 @@ namespace Blanket.Boot.Tests;
 /// <summary>A run of one guest on stock Xen, with a hand in dom0: on Blanket, or natively, its kernel in Blanket's place.</summary>
 internal sealed class XenRun : IAsyncDisposable
 {
+    /// <summary>What the firmware and GRUB take besides.</summary>
+    private const int FirmwareMiB = 64;
+
     private readonly BootDirectory _directory;
     private readonly List<LineWatch> _logs = [];
     private readonly Lock _lock = new();
-    private readonly HashSet<string> _seen = [];
-    private readonly Dictionary<string, TaskCompletionSource> _awaited = [];
+    private readonly List<string> _lines = [];
+    private readonly List<(Predicate<string> Fits, TaskCompletionSource<string> Seen)> _awaited = [];
 
     private XenMachine _machine = null!;
     private Stream _keys = null!;
@@ -32,35 +36,47 @@ internal sealed class XenRun : IAsyncDisposable
     /// <param name="configuration">Path of the guest's configuration.</param>
     /// <param name="type">How Xen runs the machine.</param>
     /// <param name="native">The guest's kernel is in Blanket's place.</param>
-    internal static async Task<XenRun> StartAsync(BootDirectory directory, string configuration, XenDomainType type, bool native)
+    /// <param name="cpus">CPUs of the machine.</param>
+    /// <param name="spareMiB">Memory of the machine besides what its guest needs.</param>
+    internal static async Task<XenRun> StartAsync(BootDirectory directory, string configuration, XenDomainType type, bool native, int cpus = 1, int spareMiB = 0)
     {
         MachinePlan plan = BundleBuilder.Plan([configuration], static _ => { });
         PlannedGuest guest = plan.Guests[0];
-        MachineOptions machine = native ? Native(plan) : await BlanketAsync(plan, directory.PathOf("bundle"));
-        XenRun run = new(directory);
-        XenDomain domain = new() { Machine = machine, Type = type };
-        run._machine = await XenBed.StartAsync(domain, run.Watch("xen", static _ => { }), static _ => { }, CancellationToken.None);
+        MachineOptions machine = native ? Native(plan) : await BlanketAsync(plan, directory.PathOf("bundle"), boots: type == XenDomainType.Hvm);
+        XenRun run = new(directory) { MemoryMiB = machine.MemoryMiB + spareMiB };
+        XenDomain domain = new() { Machine = machine with { Cpus = cpus, MemoryMiB = machine.MemoryMiB + spareMiB }, Type = type };
+        run._machine = await XenBed.StartAsync(domain, run.Watch("xen", run.Note), static _ => { }, CancellationToken.None);
         run.Follow(guest, native);
         return run;
     }
 
-    /// <summary>Waits until the guest has written a line on its console.</summary>
+    /// <summary>Memory of the machine in MiB.</summary>
+    internal long MemoryMiB { get; private init; }
+
+    /// <summary>Waits until the guest, Blanket or dom0 has written a line.</summary>
     /// <param name="line">The whole line.</param>
-    internal async Task WaitForAsync(string line)
+    internal Task WaitForAsync(string line) => WaitForAsync(seen => seen == line, line);
+
+    /// <summary>Waits until the guest, Blanket or dom0 has written a line that fits.</summary>
+    /// <param name="fits">Whether a line does.</param>
+    /// <param name="what">What is waited for, for the failure.</param>
+    /// <returns>The first such line.</returns>
+    internal async Task<string> WaitForAsync(Predicate<string> fits, string what)
     {
-        TaskCompletionSource seen = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        TaskCompletionSource<string> seen = new(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (_lock)
         {
-            if (_seen.Contains(line))
+            if (_lines.Find(fits) is string line)
             {
-                return;
+                return line;
             }
 
-            _awaited[line] = seen;
+            _awaited.Add((fits, seen));
         }
 
         Task first = await Task.WhenAny(seen.Task, _run);
-        Assert.True(first == seen.Task, $"the run ended before '{line}' (logs: {_directory.Root})");
+        Assert.True(first == seen.Task, $"the run ended before '{what}' (logs: {_directory.Root})");
+        return await seen.Task;
     }
 
     /// <summary>The number of the last line that consists of a word and a number; 0 for none.</summary>
@@ -68,9 +84,18 @@ internal sealed class XenRun : IAsyncDisposable
     {
         lock (_lock)
         {
-            return _seen.Where(line => line.StartsWith(word + ' ', StringComparison.Ordinal))
+            return _lines.Where(line => line.StartsWith(word + ' ', StringComparison.Ordinal))
                 .Select(line => int.TryParse(line.AsSpan(word.Length + 1), out int number) ? number : 0)
                 .DefaultIfEmpty().Max();
+        }
+    }
+
+    /// <summary>What the last line that begins with some text goes on with; null when there was none.</summary>
+    internal string? LastAfter(string beginning)
+    {
+        lock (_lock)
+        {
+            return _lines.FindLast(line => line.StartsWith(beginning, StringComparison.Ordinal))?[beginning.Length..];
         }
     }
 
@@ -122,14 +147,15 @@ internal sealed class XenRun : IAsyncDisposable
         CommandLine = plan.Guests[0].Configuration.CommandLine,
     };
 
-    private static async Task<MachineOptions> BlanketAsync(MachinePlan plan, string bundle)
+    private static async Task<MachineOptions> BlanketAsync(MachinePlan plan, string file, bool boots)
     {
         byte[] content = await BundleBuilder.BuildAsync(plan, string.Empty, CancellationToken.None);
-        await File.WriteAllBytesAsync(bundle, content);
+        await (boots ? BootDisk.WriteAsync(BootDirectory.Image, content, file, CancellationToken.None) : File.WriteAllBytesAsync(file, content));
         return Machine(plan) with
         {
-            Module = bundle,
-            MemoryMiB = BundleBuilder.RequiredMemoryMiB(plan, content.Length),
+            Module = boots ? null : file,
+            BootDisk = boots ? file : null,
+            MemoryMiB = BundleBuilder.RequiredMemoryMiB(plan, content.Length) + (boots ? FirmwareMiB : 0),
             ConsolePorts =
             [
                 (MachinePlan.BlanketConsolePort, MachinePlan.BlanketConsolePortName),
@@ -152,7 +178,7 @@ internal sealed class XenRun : IAsyncDisposable
         }
         else
         {
-            log = Watch("blanket", static _ => { });
+            log = Watch("blanket", Note);
             parse = static line => RunEvent.TryParse(line) is RunEvent happening ? [happening] : [];
             consoles.Add(guest.ConsolePort, Watch(name, Note));
             _keys = _machine.Console(guest.ConsolePort);
@@ -173,11 +199,13 @@ internal sealed class XenRun : IAsyncDisposable
     {
         lock (_lock)
         {
-            _seen.Add(line);
-            if (_awaited.Remove(line, out TaskCompletionSource? seen))
+            _lines.Add(line);
+            foreach ((_, TaskCompletionSource<string> seen) in _awaited.Where(waiting => waiting.Fits(line)))
             {
-                seen.SetResult();
+                seen.TrySetResult(line);
             }
+
+            _awaited.RemoveAll(static waiting => waiting.Seen.Task.IsCompleted);
         }
     }
 }

@@ -6,18 +6,31 @@ namespace Blanket.Boot.Tests;
 /// <summary>What is done to a machine on Xen, whatever runs in it.</summary>
 internal static class XenScenario
 {
-    private const int RoundsBefore = 3;
-    private const int RoundsAfter = 5;
+    private const int RoundsBefore = 2;
+    private const int RoundsAfter = 3;
 
     /// <summary>
-    /// Dom0 saves and restores, or migrates, the machine while its guest (<c>verify.sh</c>) writes and verifies; the guest goes on for some rounds,
-    /// takes a line from its console, and powers off without having found an error.
+    /// Dom0 saves and restores, or migrates, the machine while its guest (<c>verify.sh</c>) writes and verifies; the guest goes on for some rounds and
+    /// takes a line from its console.
     /// </summary>
     internal static async Task MoveWhileVerifyingAsync(XenRun run, string act)
     {
-        await run.WaitForAsync(Verified(RoundsBefore));
+        await run.WaitForAsync(Verified(run.LastNumber("verified") + RoundsBefore));
         await run.ActAsync(act);
+        await GoesOnAsync(run, act);
+    }
+
+    /// <summary>The guest verifies some rounds more and hears what is typed.</summary>
+    internal static async Task GoesOnAsync(XenRun run, string after)
+    {
         await run.WaitForAsync(Verified(run.LastNumber("verified") + RoundsAfter));
+        await run.TypeAsync($"after {after}");
+        await run.WaitForAsync($"heard after {after}");
+    }
+
+    /// <summary>The guest powers off without having found an error.</summary>
+    internal static async Task EndAsync(XenRun run)
+    {
         await run.TypeAsync("end");
         await run.WaitForAsync("verified to the end");
         await run.RequireSuccessAsync();

@@ -11,6 +11,7 @@ public sealed class XenTests
     private const int GuestCrashed = 3;
     private const int Starts = 4;
     private const int Records = 40;
+    private const long KiBPerMiB = 1024;
     private static readonly string[] s_l0 = ["--l0", "xen"];
 
     [Fact]
@@ -92,35 +93,111 @@ public sealed class XenTests
         RecordDisk.RequireAcknowledged(directory, disk, System.IO.File.ReadLines(directory.PathOf("writing.log")), Records);
     }
 
-    /// <summary>L0 saves and restores, or migrates, the machine: its guest goes on with verified I/O, no error, nothing lost.</summary>
-    [Theory]
-    [InlineData("save-restore")]
-    [InlineData("migrate")]
-    public async Task GuestGoesOnWith(string act)
+    /// <summary>
+    /// L0 saves and restores, and migrates, the machine while a guest verifies its disk: it goes on without an error, on all CPUs. Then L0 wants the
+    /// machine to end: the guest is asked to shut down, and the machine ends when it has.
+    /// </summary>
+    [Fact]
+    public async Task GuestGoesOnAndShutsDownForAReboot()
     {
-        BootDirectory directory = Directory($"{nameof(GuestGoesOnWith)}-{act}");
+        BootDirectory directory = Directory(nameof(GuestGoesOnAndShutsDownForAReboot));
         TestGuest guest = await TestGuest.CreateAsync();
-        string configuration = guest.WriteWithInit(directory, "verifying", "verify.sh", TestGuest.Disks(directory.CreateDisk("disk.raw", 4)));
-        await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Pvh, native: false);
-        await XenScenario.MoveWhileVerifyingAsync(run, act);
+        string configuration = guest.WriteWithInit(
+            directory, "verifying", "verify.sh", "vcpus = 2", "on_poweroff = \"restart\"", TestGuest.Disks(directory.CreateDisk("disk.raw", 4)));
+        await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Pvh, native: false, cpus: 2);
+        await run.WaitForAsync("cpus 2");
+        await XenScenario.MoveWhileVerifyingAsync(run, "save-restore");
+        await XenScenario.MoveWhileVerifyingAsync(run, "migrate");
+        await EndByL0Async(run, directory, "reboot", 1);
+        string log = directory.ReadLog("blanket");
+        Assert.Contains("CPUs: 2 of 2 online", log, System.StringComparison.Ordinal);
+        Assert.Contains("by Xen's clock", log, System.StringComparison.Ordinal);
     }
 
-    /// <summary>L0 wants the machine to end: its guest is asked to shut down, and the machine ends when it has.</summary>
-    [Theory]
-    [InlineData("shutdown", 0)]
-    [InlineData("reboot", 1)]
-    public async Task GuestsShutDownFirstAt(string act, int reason)
+    [Fact]
+    public async Task GuestsShutDownFirst()
     {
-        BootDirectory directory = Directory($"{nameof(GuestsShutDownFirstAt)}-{act}");
+        BootDirectory directory = Directory(nameof(GuestsShutDownFirst));
         TestGuest guest = await TestGuest.CreateAsync();
         string configuration = guest.WriteWithInit(directory, "verifying", "verify.sh", TestGuest.Disks(directory.CreateDisk("disk.raw", 4)), "on_poweroff = \"restart\"");
         await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Pvh, native: false);
         await run.WaitForAsync("verified 2");
+        await EndByL0Async(run, directory, "shutdown", 0);
+    }
+
+    /// <summary>
+    /// While a guest verifies its disk, L0 takes memory of the machine, more than is free, and gives it back; backends close and open again; and
+    /// another disk goes away and comes back.
+    /// </summary>
+    [Fact]
+    public async Task MachineFollowsWhatL0DoesToIt()
+    {
+        BootDirectory directory = Directory(nameof(MachineFollowsWhatL0DoesToIt));
+        TestGuest guest = await TestGuest.CreateAsync();
+        string[] disks = [directory.CreateDisk("disk.raw", 4), directory.CreateDisk("other.raw", 4)];
+        string configuration = guest.WriteWithInit(directory, "verifying", "verify.sh", TestGuest.Disks(disks), "vif = [ \"\" ]");
+        await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Pvh, native: false, spareMiB: 48);
+        await run.WaitForAsync("verified 1");
+
+        long whole = run.MemoryMiB;
+        Assert.Equal(whole, await ListedMemoryAsync(run));
+        await run.ActAsync(Invariant($"memory {whole - 32}"));
+        Assert.Equal(32 * KiBPerMiB, await TakenBackAsync(run, 32));
+        Assert.Equal(whole - 32, await ListedMemoryAsync(run));
+        await run.ActAsync(Invariant($"memory {whole - 200}"));
+        Assert.InRange(await TakenBackAsync(run, 200), 32 * KiBPerMiB, 199 * KiBPerMiB);
+        await run.ActAsync(Invariant($"memory {whole}"));
+        Assert.Equal(0, await TakenBackAsync(run, 0));
+        Assert.Equal(whole, await ListedMemoryAsync(run));
+        await XenScenario.GoesOnAsync(run, "ballooning");
+
+        await run.ActAsync("reopen vbd/51712");
+        await run.ActAsync("reopen vif/0");
+        await XenScenario.GoesOnAsync(run, "reopening");
+
+        await ReadAsync(run, "read xvdb 1", "ok");
+        await run.ActAsync("detach 51728");
+        await ReadAsync(run, "read xvdb 2", "failed");
+        await run.ActAsync("attach 51728=vdb");
+        await ReadAsync(run, "read xvdb 3", "ok");
+        await XenScenario.EndAsync(run);
+    }
+
+    /// <summary>L0 wants the machine to end: its guest is asked to shut down, and the machine ends when it has.</summary>
+    private static async Task EndByL0Async(XenRun run, BootDirectory directory, string act, int reason)
+    {
         await run.ActAsync(act);
         await run.RequireSuccessAsync();
         Assert.Contains("event guest-poweroff name=verifying", directory.ReadLog("blanket"), System.StringComparison.Ordinal);
-        Assert.Contains(string.Create(CultureInfo.InvariantCulture, $"reason code {reason}"), directory.ReadLog("xen"), System.StringComparison.Ordinal);
+        Assert.Contains(Invariant($"reason code {reason}"), directory.ReadLog("xen"), System.StringComparison.Ordinal);
     }
+
+    private static async Task ReadAsync(XenRun run, string words, string result)
+    {
+        await run.TypeAsync(words);
+        string answer = await run.WaitForAsync(line => line.StartsWith(words + ": ", System.StringComparison.Ordinal), words);
+        Assert.Equal($"{words}: {result}", answer);
+    }
+
+    /// <summary>The machine's memory in MiB as xl shows it.</summary>
+    private static async Task<long> ListedMemoryAsync(XenRun run)
+    {
+        await run.ActAsync("list");
+        string[] columns = run.LastAfter("bed: blanket ")!.Split(' ', System.StringSplitOptions.RemoveEmptyEntries);
+        return long.Parse(columns[1], CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>KiB that Blanket says it has given back when L0 wants so many MiB.</summary>
+    private static async Task<long> TakenBackAsync(XenRun run, long wantedMiB)
+    {
+        const string beginning = "blanket: xen: L0 has ";
+        string end = Invariant($" KiB of the machine's memory back, wants {wantedMiB * KiBPerMiB}");
+        string line = await run.WaitForAsync(
+            line => line.StartsWith(beginning, System.StringComparison.Ordinal) && line.EndsWith(end, System.StringComparison.Ordinal), beginning + end);
+        return long.Parse(line[beginning.Length..^end.Length], CultureInfo.InvariantCulture);
+    }
+
+    private static string Invariant(System.FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
     private static BootDirectory Directory(string test) => BootDirectory.For("Xen-" + test);
 }

@@ -71,4 +71,38 @@ public class FrameAllocatorTests
         FrameAllocator.Free(frame);
         Assert.Throws<System.InvalidOperationException>(() => FrameAllocator.Free(frame));
     }
+
+    [Fact]
+    public void AWithdrawnFrameIsNoMemoryUntilItIsAddedAgain()
+    {
+        FrameTable.Simulate(Frames);
+        ulong total = FrameAllocator.TotalFrames;
+        ulong free = FrameAllocator.FreeFrames;
+        HashSet<ulong> gone = [];
+        for (int i = 0; i < 10; i++)
+        {
+            Assert.True(FrameAllocator.TryWithdraw(out ulong frame));
+            Assert.Equal(FrameState.Reserved, FrameTable.Of(frame).State);
+            gone.Add(frame);
+        }
+
+        Assert.Equal(total - 10, FrameAllocator.TotalFrames);
+        Assert.Equal(free - 10, FrameAllocator.FreeFrames);
+        List<ulong> taken = [];
+        while (FrameAllocator.TryAllocate(out ulong frame))
+        {
+            taken.Add(frame);
+        }
+
+        Assert.False(FrameAllocator.TryWithdraw(out _));
+        Assert.Empty(gone.Intersect(taken));
+        foreach (ulong frame in gone)
+        {
+            FrameAllocator.AddRange(frame, 1);
+        }
+
+        taken.ForEach(FrameAllocator.Free);
+        Assert.Equal(total, FrameAllocator.TotalFrames);
+        Assert.True(FrameAllocator.TryAllocate(8, ulong.MaxValue, out _));
+    }
 }

@@ -24,6 +24,9 @@ public static class HvmParameter
 
     /// <summary>HVM_PARAM_CALLBACK_TYPE_VECTOR: bits 56-63 of <see cref="CallbackInterrupt"/>; the vector is in bits 0-7.</summary>
     public const ulong CallbackTypeVector = 2UL << 56;
+
+    /// <summary>HVM_PARAM_CALLBACK_TYPE_GSI with the keyboard's interrupt line, which nothing listens to: a callback in name only.</summary>
+    public const ulong UnusedCallback = 1;
 }
 
 /// <summary>struct xen_hvm_param; 16 bytes.</summary>

@@ -16,6 +16,10 @@ public sealed class EventPorts
     private readonly XenHypercalls _xen;
     private readonly InterruptHandler?[] _handlers = new InterruptHandler?[Ports];
     private readonly ulong[] _infos;
+    private readonly uint[] _vcpus;
+
+    // The CPU that is to serve a port, as soon as it can.
+    private readonly byte[] _wanted = new byte[Ports];
 
     // A bit for each port that a CPU serves.
     private readonly ulong[] _served;
@@ -30,6 +34,7 @@ public sealed class EventPorts
         _xen = xen;
         SharedInfoAddress = sharedInfo;
         _infos = new ulong[cpus];
+        _vcpus = new uint[cpus];
         _served = new ulong[cpus * Words];
         MaskAll();
     }
@@ -37,10 +42,32 @@ public sealed class EventPorts
     /// <summary>Physical address of the shared info page.</summary>
     public ulong SharedInfoAddress { get; }
 
-    /// <summary>Tells where a CPU's struct vcpu_info is and what Xen calls the CPU; before a port is bound to it.</summary>
+    /// <summary>Tells where a CPU's struct vcpu_info is and what Xen calls the CPU; before it serves a port.</summary>
     /// <param name="cpu">Number of the CPU in L1.</param>
     /// <param name="vcpuInfo">Physical address.</param>
-    public void SetVcpuInfo(int cpu, ulong vcpuInfo) => _infos[cpu] = vcpuInfo;
+    /// <param name="vcpu">Xen's number of the CPU.</param>
+    public void SetVcpuInfo(int cpu, ulong vcpuInfo, uint vcpu)
+    {
+        _vcpus[cpu] = vcpu;
+        Volatile.Write(ref _infos[cpu], vcpuInfo);
+    }
+
+    /// <summary>Has a CPU that can receive events from now on serve the ports that were meant for it.</summary>
+    public void TakeOver(int cpu)
+    {
+        if (cpu == 0)
+        {
+            return;
+        }
+
+        for (uint port = 1; port < Ports; port++)
+        {
+            if (Volatile.Read(ref _wanted[port]) == cpu)
+            {
+                Move(port, cpu);
+            }
+        }
+    }
 
     /// <summary>A port that another domain may bind to.</summary>
     /// <param name="remote">That domain.</param>
@@ -72,27 +99,16 @@ public sealed class EventPorts
         return true;
     }
 
-    /// <summary>Has another CPU serve a port.</summary>
-    /// <param name="port">A port of this domain's.</param>
+    /// <summary>Has another CPU serve a port; one that cannot receive events yet does so as soon as it can.</summary>
+    /// <param name="port">A port of this domain's that is served.</param>
     /// <param name="cpu">Number of the CPU in L1.</param>
-    /// <param name="vcpu">Xen's number of that CPU.</param>
-    /// <returns>0 or a negative errno: it stays where it was.</returns>
-    public int Bind(uint port, int cpu, uint vcpu)
+    public void Bind(uint port, int cpu)
     {
-        EventChannelBindVcpu argument = new() { Port = port, Vcpu = vcpu };
-        long error = _xen.EventChannel(EventChannelOp.BindVcpu, ref argument);
-        if (error == 0)
+        Volatile.Write(ref _wanted[port], (byte)cpu);
+        if (Volatile.Read(ref _infos[cpu]) != 0)
         {
-            _lock.Acquire();
-            for (int other = 0; other < _infos.Length; other++)
-            {
-                SetServed(other, port, other == cpu);
-            }
-
-            _lock.Release();
+            Move(port, cpu);
         }
-
-        return (int)error;
     }
 
     /// <summary>Sends an event to the port's other end.</summary>
@@ -127,6 +143,7 @@ public sealed class EventPorts
     {
         _lock.Acquire();
         _handlers[port] = null;
+        _wanted[port] = 0;
         for (int cpu = 0; cpu < _infos.Length; cpu++)
         {
             SetServed(cpu, port, false);
@@ -142,6 +159,7 @@ public sealed class EventPorts
         for (int port = 0; port < Ports; port++)
         {
             _handlers[port] = null;
+            _wanted[port] = 0;
         }
 
         for (int i = 0; i < _served.Length; i++)
@@ -191,6 +209,25 @@ public sealed class EventPorts
                 }
             }
         }
+    }
+
+    private void Move(uint port, int cpu)
+    {
+        // Held back meanwhile: an event between Xen's change and ours would wait on a CPU that does not serve the port. Unmask raises it anew.
+        Mask(port);
+        EventChannelBindVcpu argument = new() { Port = port, Vcpu = _vcpus[cpu] };
+        if (_xen.EventChannel(EventChannelOp.BindVcpu, ref argument) == 0)
+        {
+            _lock.Acquire();
+            for (int other = 0; other < _infos.Length; other++)
+            {
+                SetServed(other, port, other == cpu);
+            }
+
+            _lock.Release();
+        }
+
+        Unmask(port);
     }
 
     private void SetServed(int cpu, uint port, bool isServed)

@@ -247,6 +247,7 @@ public abstract class QueuedFrontend : XenbusFrontend
             return false;
         }
 
+        Xen.Events.Bind(_ports[queue], queue % Xen.Interrupts.CpuCount);
         Volatile.Write(ref _openPorts, queue + 1);
         return true;
     }

@@ -1,6 +1,7 @@
 using System;
 using System.Runtime.InteropServices;
 using Blanket.Abi.Xen;
+using Blanket.Machine;
 
 namespace Blanket.Drivers.Xen;
 
@@ -40,6 +41,23 @@ public abstract class XenHypercalls
     {
         MemoryAddToPhysmap argument = new() { DomainId = DomainId.Self, Space = space, Index = index, Frame = frame };
         return Call(HypercallNumber.MemoryOp, MemoryCommand.AddToPhysmap, ref argument);
+    }
+
+    /// <summary>Gives frames of L1's memory back to Xen (XENMEM_decrease_reservation), or asks for memory in their places (XENMEM_populate_physmap).</summary>
+    /// <param name="command">One of the two, of <see cref="MemoryCommand"/>.</param>
+    /// <param name="list">Physical address of the frames' numbers, 64 bits each.</param>
+    /// <param name="count">How many.</param>
+    /// <returns>With how many of them it was done, from the first on.</returns>
+    public int ChangeMemory(uint command, ulong list, int count)
+    {
+        MemoryReservation argument = new()
+        {
+            ExtentStart = PhysicalMemory.LinearAddress(list, (ulong)count * sizeof(ulong)),
+            ExtentCount = (ulong)count,
+            DomainId = DomainId.Self,
+        };
+        long done = Call(HypercallNumber.MemoryOp, command, ref argument);
+        return done < 0 ? 0 : (int)Math.Min(done, count);
     }
 
     /// <summary>Reads an HVM parameter of L1's domain; false when Xen does not give it.</summary>

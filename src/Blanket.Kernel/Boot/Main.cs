@@ -127,6 +127,7 @@ internal static unsafe class Main
         if (XenPlatform.Transport != null)
         {
             XenRequests.Create(XenPlatform.Transport.Store);
+            MachineBalloon.Create(XenPlatform.Transport);
         }
     }
 

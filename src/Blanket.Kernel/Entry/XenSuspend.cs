@@ -1,3 +1,4 @@
+using Blanket.Kernel.Guests;
 using Blanket.Kernel.Platform.Xen;
 using Blanket.Machine;
 
@@ -46,6 +47,7 @@ internal static class XenSuspend
         if (XenPlatform.TryReadClock(out _, out ulong wallClock))
         {
             SystemTime.WallClockBase = wallClock - SystemTime.Now;
+            GuestManager.TellWallClock();
         }
     }
 }

@@ -227,6 +227,18 @@ internal static class GuestManager
     /// </summary>
     internal const int Cpu = 0;
 
+    /// <summary>Tells all guests a wall clock that has changed (wc_* of struct shared_info); on the guests' CPU.</summary>
+    internal static void TellWallClock()
+    {
+        foreach (Guest? guest in s_guests!)
+        {
+            if (guest is { IsConfigured: true, Domain: not null, State: GuestState.Running or GuestState.Preserved })
+            {
+                VcpuTime.WriteWallClock(guest.Domain.SharedInfoFrame << Machine.Cpu.PageShift);
+            }
+        }
+    }
+
     /// <summary>Asks for <see cref="HandleStopped"/> to look at the guests; from any CPU.</summary>
     internal static void Wake()
     {
@@ -263,6 +275,7 @@ internal static class GuestManager
 
         Interlocked.Exchange(ref s_hasWork, 0);
         XenRequests.Process();
+        MachineBalloon.Process();
         ManagementService.Process();
         Recount.Process();
         MachineShutdown.Process();

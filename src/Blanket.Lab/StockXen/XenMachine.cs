@@ -63,8 +63,9 @@ public sealed class XenMachine : IL0Machine
 
     /// <summary>Lets dom0 do something to the domain.</summary>
     /// <param name="word">
-    /// <c>save-restore</c> (through a file), <c>migrate</c> (to the same host), <c>shutdown</c>, <c>reboot</c>, <c>destroy</c>, or
-    /// <c>memory MIB</c>.
+    /// <c>save-restore</c> (through a file), <c>migrate</c> (to the same host), <c>shutdown</c>, <c>reboot</c>, <c>destroy</c>,
+    /// <c>memory MIB</c>, <c>list</c> (the domain as xl shows it), <c>reopen vbd/NUMBER</c> (its backend closes and opens again; vif the same),
+    /// <c>detach NUMBER</c> (of a disk), or <c>attach NUMBER=DEVICE</c> (of dom0).
     /// </param>
     /// <returns>The exit status of dom0's tools; null when the machine ended before they did.</returns>
     public Task<int?> ActAsync(string word) => _control.ActAsync(word);

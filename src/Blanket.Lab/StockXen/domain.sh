@@ -1,7 +1,7 @@
 # Job of dom0: runs the domain of /job/domain.cfg to its end. Its console is the machine's port 1, in both directions; port 2
 # takes words that make something happen to the domain (see 'obey') and answers each with a line 'done WORD STATUS'.
 
-exec 3<> /dev/vport0p1
+exec 3<> /dev/vport0p1 6>&1
 
 # Each NIC of the machine gets a bridge: nic0 is that of eth0.
 for nic in /sys/class/net/eth*; do
@@ -69,6 +69,32 @@ migrate() {
     xl migrate -s /tmp/here blanket localhost
 }
 
+# Where the state of a device's backend is.
+state_of() {
+    echo "/local/domain/0/backend/${1%/*}/$(domain_id)/${1#*/}/state"
+}
+
+# Waits half a minute for a device to be connected.
+connects() {
+    tries=300
+    until [ "$(xenstore-read "$(state_of "$1")")" = 4 ]; do
+        [ "$tries" -gt 0 ] || return 1
+        tries=$((tries - 1))
+        sleep 0.1
+    done
+}
+
+# The backend of a device closes, and opens again when the domain has closed its half.
+reopen() {
+    xenstore-write "$(state_of "$1")" 5
+    connects "$1"
+}
+
+# A disk of dom0's becomes one of the domain's, and is used.
+attach() {
+    xl block-attach blanket "format=raw, vdev=$1, access=rw, backendtype=phy, target=/dev/$2" && connects "vbd/$1"
+}
+
 obey() {
     case $1 in
         save-restore) save_restore ;;
@@ -76,6 +102,10 @@ obey() {
         shutdown) xl shutdown blanket ;;
         reboot) xl reboot blanket ;;
         memory) xl mem-set blanket "$2" ;;
+        list) xl list blanket | sed 's/^/bed: /' >&6 ;;
+        reopen) reopen "$2" ;;
+        detach) xl block-detach blanket "$2" ;;
+        attach) attach "${2%=*}" "${2#*=}" ;;
         destroy) xl destroy blanket ;;
         *) return 127 ;;
     esac > "/var/log/xen/$1.log" 2>&1

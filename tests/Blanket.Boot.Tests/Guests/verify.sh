@@ -1,12 +1,24 @@
 #!/bin/busybox sh
-# Writes to the first disk and reads back, again and again, and says 'verified ROUND' each time, until a line comes in on the console.
+# Writes to the first disk and reads back, again and again, and says 'verified ROUND' each time, until the line 'end' comes in on the
+# console. 'read DISK ...' reads from another disk; other lines are repeated.
 . /common.sh
 start
+echo "cpus $(grep -c ^processor /proc/cpuinfo)"
 
 # A background process has no standard input of its own.
 exec 5<&0
 {
-    read -r _ <&5
+    while read -r line <&5 && [ "$line" != end ]; do
+        case $line in
+            read*)
+                disk=${line#read }
+                dd if="/dev/${disk%% *}" of=/dev/null bs=64k count=16 2> /dev/null && echo "$line: ok" || echo "$line: failed"
+                ;;
+            *) echo "heard $line" ;;
+        esac
+        # What was read once must not come from memory the next time.
+        echo 3 > /proc/sys/vm/drop_caches
+    done
     touch /tmp/end
 } &
 

@@ -14,7 +14,8 @@ internal sealed class FakeXen : XenHypercalls
     private readonly FakeGrants _grants = null!;
     private readonly Dictionary<uint, Action> _remotes = [];
     private readonly HashSet<uint> _ports = [];
-    private readonly ulong _vcpuInfo;
+    private readonly ulong[] _vcpuInfos;
+    private readonly Dictionary<uint, int> _vcpus = [];
     private uint _nextPort = 10;
     private bool _isAnswering;
 
@@ -25,9 +26,9 @@ internal sealed class FakeXen : XenHypercalls
         Machine.Interrupts.Cpus = cpus;
         _grants = new FakeGrants();
         SharedInfo = FakeMachine.NewPage();
-        _vcpuInfo = FakeMachine.NewPage();
-        Events = new EventPorts(this, SharedInfo, 1);
-        Events.SetVcpuInfo(0, _vcpuInfo);
+        _vcpuInfos = [.. Enumerable.Range(0, cpus).Select(_ => FakeMachine.NewPage())];
+        Events = new EventPorts(this, SharedInfo, cpus);
+        StartCpu(0);
         XenbusStore store = XenbusStore.Create(Events);
         Store = new FakeStore(this);
         Transport = new XenTransport(this, _grants.Access, Events, store, Machine.Interrupts);
@@ -53,6 +54,16 @@ internal sealed class FakeXen : XenHypercalls
     public bool AnswersAtOnce { get; set; }
 
     private ulong SharedInfo { get; }
+
+    /// <summary>The CPU that serves an event just now; -1 for none.</summary>
+    public int ServingCpu { get; private set; } = -1;
+
+    /// <summary>A CPU of the domain begins to receive events.</summary>
+    public void StartCpu(int cpu)
+    {
+        Events.SetVcpuInfo(cpu, _vcpuInfos[cpu], XenNumber(cpu));
+        Events.TakeOver(cpu);
+    }
 
     /// <summary>Lets everybody do what there is to do until nothing is left; fails the test when that does not end.</summary>
     public void Run()
@@ -89,8 +100,9 @@ internal sealed class FakeXen : XenHypercalls
         }
 
         PhysicalMemory.At<ulong>(SharedInfo + Abi.Xen.SharedInfo.EventPendingOffset + port / 64 * 8) |= 1UL << (int)(port % 64);
-        PhysicalMemory.At<ulong>(_vcpuInfo + VcpuInfo.PendingSelectorOffset) |= 1UL << (int)(port / 64);
-        PhysicalMemory.Write(_vcpuInfo, (byte)1);
+        ulong info = _vcpuInfos[_vcpus.GetValueOrDefault(port)];
+        PhysicalMemory.At<ulong>(info + VcpuInfo.PendingSelectorOffset) |= 1UL << (int)(port / 64);
+        PhysicalMemory.Write(info, (byte)1);
     }
 
     /// <summary>The domain was saved and restored: ports, grants and the store's connection are gone.</summary>
@@ -98,8 +110,13 @@ internal sealed class FakeXen : XenHypercalls
     {
         _ports.Clear();
         _remotes.Clear();
+        _vcpus.Clear();
         PhysicalMemory.ZeroFrame(SharedInfo >> Cpu.PageShift);
-        PhysicalMemory.ZeroFrame(_vcpuInfo >> Cpu.PageShift);
+        foreach (ulong info in _vcpuInfos)
+        {
+            PhysicalMemory.ZeroFrame(info >> Cpu.PageShift);
+        }
+
         _grants.Lose();
         Events.Reset();
         foreach (FakeBackend backend in Backends)
@@ -115,6 +132,9 @@ internal sealed class FakeXen : XenHypercalls
         number == HypercallNumber.EventChannelOp ? CallEvents((int)command, argument) : _grants.Call(number, command, argument, count);
 
     public override long CallVcpu(uint command, uint vcpu, Span<byte> argument) => -Errno.ENOSYS;
+
+    /// <summary>Xen's number of a CPU need not be L1's.</summary>
+    private static uint XenNumber(int cpu) => (uint)cpu * 2;
 
     private void ConnectStore()
     {
@@ -140,13 +160,19 @@ internal sealed class FakeXen : XenHypercalls
 
     private bool DeliverEvents()
     {
-        bool isPending = PhysicalMemory.Read<byte>(_vcpuInfo) != 0;
-        if (isPending)
+        bool isBusy = false;
+        for (int cpu = 0; cpu < _vcpuInfos.Length; cpu++)
         {
-            Events.HandleUpcall(0);
+            if (PhysicalMemory.Read<byte>(_vcpuInfos[cpu]) != 0)
+            {
+                ServingCpu = cpu;
+                Events.HandleUpcall(cpu);
+                ServingCpu = -1;
+                isBusy = true;
+            }
         }
 
-        return isPending;
+        return isBusy;
     }
 
     private long CallEvents(int command, Span<byte> argument)
@@ -171,10 +197,15 @@ internal sealed class FakeXen : XenHypercalls
                 return _ports.Contains(port) ? 0 : -Errno.EINVAL;
             case EventChannelOp.Close:
                 Assert.True(_ports.Remove(port), $"port {port} is closed twice");
+                _vcpus.Remove(port);
                 _remotes.Remove(port);
                 return 0;
             case EventChannelOp.Unmask:
                 Unmask(port);
+                return 0;
+            case EventChannelOp.BindVcpu:
+                uint vcpu = MemoryMarshal.Read<EventChannelBindVcpu>(argument).Vcpu;
+                _vcpus[port] = Enumerable.Range(0, _vcpuInfos.Length).Single(cpu => XenNumber(cpu) == vcpu);
                 return 0;
             default:
                 Assert.Fail($"event channel operation {command}");

@@ -149,19 +149,28 @@ internal static class XenPlatform
             RegisterVcpuInfo(cpu);
         }
 
-        s_events.SetVcpuInfo(cpu, VcpuInfoAddress(cpu));
-        HvmEventUpcallVector argument = new() { Vcpu = ThisVcpu, Vector = s_vector };
+        uint vcpu = ThisVcpu;
+        s_events.SetVcpuInfo(cpu, VcpuInfoAddress(cpu), vcpu);
+        HvmEventUpcallVector argument = new() { Vcpu = vcpu, Vector = s_vector };
         if (s_calls.Call(HypercallNumber.HvmOp, HvmOp.SetEventUpcallVector, ref argument) != 0)
         {
             // Older Xens have one vector for all vCPUs.
-            HvmParameterArgument callback = new()
-            {
-                Domain = DomainId.Self,
-                Index = HvmParameter.CallbackInterrupt,
-                Value = HvmParameter.CallbackTypeVector | s_vector,
-            };
-            Check.That(s_calls.Call(HypercallNumber.HvmOp, HvmOp.SetParameter, ref callback) == 0);
+            Check.That(SetCallback(HvmParameter.CallbackTypeVector | s_vector));
         }
+        else if (cpu == 0)
+        {
+            // Xen's toolstack asks an HVM domain by control/shutdown only when it has a callback (libxl, libxl__domain_pvcontrol_available).
+            // This one is never used: vCPUs with a vector of their own get no other event interrupt.
+            SetCallback(HvmParameter.UnusedCallback);
+        }
+
+        s_events.TakeOver(cpu);
+    }
+
+    private static bool SetCallback(ulong value)
+    {
+        HvmParameterArgument callback = new() { Domain = DomainId.Self, Index = HvmParameter.CallbackInterrupt, Value = value };
+        return s_calls.Call(HypercallNumber.HvmOp, HvmOp.SetParameter, ref callback) == 0;
     }
 
     /// <summary>Lets L0 save or migrate the domain; between other work, with all other CPUs parked.</summary>
