@@ -19,6 +19,9 @@ internal sealed class VifTransmit : RingWorker
     /// <summary>Entries of a ring of one page.</summary>
     private const int MaximumSlots = 256;
 
+    /// <summary>Pages that are let go of together; more than a packet has.</summary>
+    private const int BatchSize = 64;
+
     private readonly BackendBus _bus;
     private readonly VifDevice _vif;
     private readonly NetworkSwitch _switch;
@@ -28,6 +31,10 @@ internal sealed class VifTransmit : RingWorker
     private readonly Packet[] _packets = new Packet[NetLimits.Packets];
     private readonly int[] _firstSlot = new int[NetLimits.Packets];
     private readonly TransmitSlot[] _slots = new TransmitSlot[MaximumSlots];
+
+    // What one call of the grant table pins or lets go of; empty between calls.
+    private readonly PinnedSegment[] _batch = new PinnedSegment[BatchSize];
+    private int _batched;
     private EventLink? _events;
     private RateLimiter _rate;
     private TransmitPacket _taken;
@@ -266,7 +273,8 @@ internal sealed class VifTransmit : RingWorker
         if (packet.FragmentCount == 0)
         {
             // All of it was copied: the guest's pages are free already.
-            UnpinSlots(packet.Index, Netif.Okay);
+            AnswerSlots(packet.Index);
+            UnpinBatch();
         }
 
         if (!TrySetOffload(packet, in taken))
@@ -297,27 +305,20 @@ internal sealed class VifTransmit : RingWorker
         _freePackets++;
     }
 
-    /// <summary>Pins the packet's pages and copies its beginning. On false some are pinned, and none is answered.</summary>
+    /// <summary>Pins the packet's pages and copies its beginning. On false all or none are pinned, and none is answered.</summary>
     private bool TryBuild(Packet packet, in TransmitPacket taken)
     {
         uint length = taken.Requests[0].Size;
         if (taken.HasBadExtra || taken.Count > Netif.MinimumSlots || length < PacketHeaders.EthernetSize
-            || !TryFirstSize(in taken, out uint size))
+            || !TryFirstSize(in taken, out uint firstSize) || !TryPinSlots(packet.Index, in taken, firstSize))
         {
             return false;
         }
 
         packet.Length = length;
-        for (int i = 0; i < taken.Count; i++)
+        foreach (ref readonly PinnedSegment page in new ReadOnlySpan<PinnedSegment>(_batch, 0, taken.Count))
         {
-            NetifTransmitRequest request = taken.Requests[i];
-            if (i != 0)
-            {
-                size = request.Size;
-            }
-
-            if (request.Offset + size > NetLimits.SlotSize || !TryPinSlot(packet.Index, in request, size, out ulong address)
-                || !TryAppend(packet, address, size))
+            if (!TryAppend(packet, (page.Frame << Cpu.PageShift) + page.Offset, page.Length))
             {
                 return false;
             }
@@ -345,23 +346,40 @@ internal sealed class VifTransmit : RingWorker
         return true;
     }
 
-    private bool TryPinSlot(int packet, in NetifTransmitRequest request, uint size, out ulong address)
+    /// <summary>Pins the pages of a packet's slots and leaves them in the batch, in order. On false none is pinned.</summary>
+    private bool TryPinSlots(int packet, in TransmitPacket taken, uint firstSize)
     {
-        address = 0;
-        if (GrantPin.TryPin(_vif.Domain, request.Reference, false, out PinnedGrant page) != 0)
+        Check.That(_batched == 0);
+        Span<PinnedSegment> pages = new(_batch, 0, taken.Count);
+        for (int i = 0; i < pages.Length; i++)
+        {
+            NetifTransmitRequest request = taken.Requests[i];
+            uint size = i == 0 ? firstSize : request.Size;
+            if (request.Offset + size > NetLimits.SlotSize)
+            {
+                return false;
+            }
+
+            pages[i] = new PinnedSegment { Reference = request.Reference, Offset = request.Offset, Length = (ushort)size };
+        }
+
+        if (GrantPin.TryPinAll(_vif.Domain, false, pages) != 0)
         {
             return false;
         }
 
-        int index = _freeSlot;
-        ref TransmitSlot slot = ref _slots[index];
-        _freeSlot = slot.Next;
-        slot.Next = _firstSlot[packet];
-        slot.Id = request.Id;
-        slot.Page = page;
-        _firstSlot[packet] = index;
-        address = (page.Frame << Cpu.PageShift) + request.Offset;
-        return page.Covers(request.Offset, size);
+        for (int i = 0; i < pages.Length; i++)
+        {
+            int index = _freeSlot;
+            ref TransmitSlot slot = ref _slots[index];
+            _freeSlot = slot.Next;
+            slot.Next = _firstSlot[packet];
+            slot.Id = taken.Requests[i].Id;
+            slot.Page = pages[i];
+            _firstSlot[packet] = index;
+        }
+
+        return true;
     }
 
     private static bool TryAppend(Packet packet, ulong address, uint length)
@@ -386,12 +404,14 @@ internal sealed class VifTransmit : RingWorker
     private void Answer(int packet, in TransmitPacket taken, short status)
     {
         FreeSlots(packet);
+        UnpinBatch();
         for (int i = 0; i < taken.Count; i++)
         {
             PutResponse(taken.Requests[i].Id, status);
         }
     }
 
+    /// <summary>Frees a packet's slots; their pages go to the batch, which is let go of when it is full.</summary>
     private void FreeSlots(int packet)
     {
         int index = _firstSlot[packet];
@@ -400,19 +420,37 @@ internal sealed class VifTransmit : RingWorker
         {
             ref TransmitSlot slot = ref _slots[index];
             int next = slot.Next;
-            GrantPin.Unpin(_vif.Domain, in slot.Page);
+            if (_batched == _batch.Length)
+            {
+                UnpinBatch();
+            }
+
+            _batch[_batched++] = slot.Page;
             slot.Next = _freeSlot;
             _freeSlot = index;
             index = next;
         }
     }
 
-    /// <summary>Lets go of a packet's pages and answers their slots.</summary>
-    private void UnpinSlots(int packet, short status)
+    /// <summary>Lets go of the pages in the batch; to be done before their answers are published.</summary>
+    private void UnpinBatch()
+    {
+        int count = _batched;
+        if (count == 0)
+        {
+            return;
+        }
+
+        _batched = 0;
+        GrantPin.UnpinAll(_vif.Domain, false, new ReadOnlySpan<PinnedSegment>(_batch, 0, count));
+    }
+
+    /// <summary>Answers a packet's slots and frees them; the caller lets go of the batch.</summary>
+    private void AnswerSlots(int packet)
     {
         for (int index = _firstSlot[packet]; index != None; index = _slots[index].Next)
         {
-            PutResponse(_slots[index].Id, status);
+            PutResponse(_slots[index].Id, Netif.Okay);
         }
 
         FreeSlots(packet);
@@ -435,10 +473,12 @@ internal sealed class VifTransmit : RingWorker
         while (index != None)
         {
             int next = _packets[index].Next;
-            UnpinSlots(index, Netif.Okay);
+            AnswerSlots(index);
             ReturnPacket(index);
             index = next;
         }
+
+        UnpinBatch();
     }
 
     /// <summary>A page of a packet that is on its way.</summary>
@@ -446,7 +486,7 @@ internal sealed class VifTransmit : RingWorker
     {
         internal int Next;
         internal ushort Id;
-        internal PinnedGrant Page;
+        internal PinnedSegment Page;
     }
 
     /// <summary>Where the ring's packets come back to.</summary>

@@ -12,9 +12,9 @@ public struct PinnedSegment
     /// <summary>The guest's grant reference.</summary>
     public uint Reference;
 
-    /// <summary>First byte in the page, below 4,096.</summary>
+    /// <summary>First byte in the page, at most 4,096.</summary>
     public ushort Offset;
 
-    /// <summary>Bytes, at least 1; the page has as many behind <see cref="Offset"/>.</summary>
+    /// <summary>Bytes, possibly none; the page has as many behind <see cref="Offset"/>.</summary>
     public ushort Length;
 }

@@ -92,6 +92,55 @@ public sealed class VifTests
     }
 
     [Fact]
+    public void Many_packets_of_many_slots_come_back_together()
+    {
+        AddNic();
+        FakeNetfront.Queue queue = Connect(1);
+        TestGuest guest = _machine.LastGuest!;
+        int idle = guest.PinCount;
+        byte[] packet = Frames.Plain(Frames.Mac(77), Frames.Mac(1), 1512);
+        for (int i = 0; i < 12; i++)
+        {
+            queue.Put(packet, piece: 84);
+        }
+
+        queue.Transmit.Push();
+        Assert.Equal(12 * 18, queue.Sending);
+        Assert.Equal(idle + 12 * 18, guest.PinCount);
+        _nic.Finish();
+        _machine.Settle();
+        Assert.Equal(Enumerable.Repeat(packet, 12), _nic.Sent.Select(sent => sent.Bytes));
+        Assert.Equal(idle, guest.PinCount);
+        Assert.All(queue.TakeAnswers(), status => Assert.Equal(0, status));
+        Assert.Equal(0, queue.Sending);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_packet_with_one_page_that_is_not_granted_holds_none(int bad)
+    {
+        AddNic();
+        FakeNetfront.Queue queue = Connect(1);
+        TestGuest guest = _machine.LastGuest!;
+        int idle = guest.PinCount;
+        for (int i = 0; i < 3; i++)
+        {
+            ulong frame = i == bad ? 0 : guest.NewFrame();
+            uint reference = i == bad ? uint.MaxValue : guest.Grant(frame, readOnly: true);
+            queue.PutSlot(reference, frame, 0, i < 2 ? NetifTransmitFlags.MoreData : 0, (ushort)(i == 0 ? 900 : 300));
+        }
+
+        queue.Transmit.Push();
+        _machine.Settle();
+        Assert.Equal(idle, guest.PinCount);
+        Assert.Equal([Netif.Error, Netif.Error, Netif.Error], queue.TakeAnswers());
+        Assert.Empty(_nic.Sent);
+        Assert.Equal(0, _nic.PendingCount);
+    }
+
+    [Fact]
     public void Both_halves_are_notified_by_their_own_rules()
     {
         AddNic();
