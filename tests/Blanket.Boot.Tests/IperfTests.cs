@@ -15,6 +15,9 @@ public sealed class IperfTests
     private const int OutsideHost = 2;
     private const int GuestHost = 100;
 
+    /// <summary>Kilobits (1,000 bits) per second of the interface with a limit.</summary>
+    private const int LimitKilobits = 3_000;
+
     /// <summary>With <c>complete</c> in this environment variable all combinations of an interface's offloads are tried, which takes an hour.</summary>
     private const string More = "BLANKET_IPERF";
 
@@ -51,12 +54,15 @@ public sealed class IperfTests
         Audit.RequireNothingLeft(directory);
     }
 
-    /// <summary>Two guests on a bridge: large packets and partial checksums go from one to the other as they are.</summary>
+    /// <summary>
+    /// Two guests on a bridge: large packets and partial checksums go from one to the other as they are. An interface with a limit sends as fast as
+    /// that, within 5 %.
+    /// </summary>
     [Fact]
     public async Task BetweenGuests()
     {
         BootDirectory directory = BootDirectory.For(nameof(BetweenGuests));
-        string client = await WriteClientAsync(directory, GuestHost, 1);
+        string client = await WriteClientAsync(directory, GuestHost, 1, LimitKilobits);
         TestGuest guest = await TestGuest.CreateAsync();
         string server = guest.WriteWithInit(
             directory, "server", "iperf-server.sh", string.Empty, (await PrepareAsync()).ToArchive(), TestGuest.Disks(directory.CreateDisk("server.raw", 4)), "vif = [ \"bridge=net0\" ]");
@@ -78,15 +84,22 @@ public sealed class IperfTests
 
     private static Task<GuestPrograms> PrepareAsync() => GuestPrograms.PrepareAsync("iperf3", "ethtool");
 
-    private static async Task<string> WriteClientAsync(BootDirectory directory, int host, int interfaces)
+    private static async Task<string> WriteClientAsync(BootDirectory directory, int host, int interfaces, int limit = 0)
     {
         TestGuest guest = await TestGuest.CreateAsync();
         string vifs = string.Join(", ", Enumerable.Range(0, interfaces).Select(number => $"\"bridge=net{number}\""));
+        string rate = string.Empty;
+        if (limit != 0)
+        {
+            vifs += $", \"bridge=net0,rate={limit}Kb/s\"";
+            rate = $"rate={limit} ";
+        }
+
         return guest.WriteWithInit(
             directory,
             "client",
             "iperf.sh",
-            string.Create(CultureInfo.InvariantCulture, $"host={host} port={Port} interfaces={interfaces} {Environment.GetEnvironmentVariable(More)}"),
+            string.Create(CultureInfo.InvariantCulture, $"host={host} port={Port} interfaces={interfaces} {rate}{Environment.GetEnvironmentVariable(More)}"),
             (await PrepareAsync()).ToArchive(),
             TestGuest.Disks(directory.CreateDisk("client.raw", 4)),
             $"vif = [ {vifs} ]");
