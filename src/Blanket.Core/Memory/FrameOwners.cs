@@ -8,30 +8,67 @@ public static class FrameOwners
     private const int LeafBits = 7;
     private const int LeafSize = 1 << LeafBits;
 
-    // Two levels: domain ids go up to 0x7fff, and few are in use.
+    // Two levels: domain ids go up to 0x7fff, and few are in use. Ids are given out in turn, so a leaf without domains moves to where the next
+    // domain comes: there are never more leaves than ids in use at one time need.
     private static Domain?[]?[]? s_owners;
+    private static byte[]? s_domainsOfLeaf;
+
+    /// <summary>Leaves that exist.</summary>
+    internal static int Leaves { get; private set; }
 
     /// <summary>Starts with no domain; once at boot, in an allocation scope.</summary>
-    public static void Initialize() => s_owners = new Domain?[]?[(0x7fff >> LeafBits) + 1];
+    public static void Initialize()
+    {
+        s_owners = new Domain?[]?[(0x7fff >> LeafBits) + 1];
+        s_domainsOfLeaf = new byte[s_owners.Length];
+        Leaves = 0;
+    }
 
     /// <summary>Makes a domain known; in an allocation scope of the hypervisor's own arena, under the lock of the domain table.</summary>
     public static void CreateEntry(Domain domain)
     {
-        Domain?[]? leaf = s_owners![domain.Id >> LeafBits];
+        int index = domain.Id >> LeafBits;
+        Domain?[]? leaf = s_owners![index];
         if (leaf == null)
         {
-            leaf = new Domain?[LeafSize];
-            s_owners[domain.Id >> LeafBits] = leaf;
+            leaf = TakeEmptyLeaf();
+            if (leaf == null)
+            {
+                leaf = new Domain?[LeafSize];
+                Leaves++;
+            }
+
+            s_owners[index] = leaf;
         }
 
+        Machine.Check.That(leaf[domain.Id & (LeafSize - 1)] == null);
         leaf[domain.Id & (LeafSize - 1)] = domain;
+        s_domainsOfLeaf![index]++;
+    }
+
+    private static Domain?[]? TakeEmptyLeaf()
+    {
+        for (int i = 0; i < s_owners!.Length; i++)
+        {
+            Domain?[]? leaf = s_owners[i];
+            if (leaf != null && s_domainsOfLeaf![i] == 0)
+            {
+                s_owners[i] = null;
+                return leaf;
+            }
+        }
+
+        return null;
     }
 
     /// <summary>Forgets a domain that owns no frame any more.</summary>
     public static void Remove(Domain domain)
     {
         Machine.Check.That(domain.OwnsNoFrames);
-        s_owners![domain.Id >> LeafBits]![domain.Id & (LeafSize - 1)] = null;
+        int index = domain.Id >> LeafBits;
+        Machine.Check.That(Find(domain.Id) == domain);
+        s_owners![index]![domain.Id & (LeafSize - 1)] = null;
+        s_domainsOfLeaf![index]--;
     }
 
     /// <summary>The domain with an id; null where there is none.</summary>
@@ -44,8 +81,10 @@ public static class FrameOwners
             return null;
         }
 
+        // Who reads without a lock may hold a leaf that has just moved to other ids.
         Domain?[]? leaf = owners[index];
-        return leaf == null ? null : leaf[id & (LeafSize - 1)];
+        Domain? domain = leaf == null ? null : leaf[id & (LeafSize - 1)];
+        return domain != null && domain.Id == id ? domain : null;
     }
 
     /// <summary>The domain with the lowest id that is not below <paramref name="id"/>; null when there is none.</summary>
