@@ -18,6 +18,9 @@ public struct BootBundleDisk
     /// <summary><see cref="BootBundle.DiskReadOnly"/> and <see cref="BootBundle.DiskNoDiscard"/>.</summary>
     public uint Flags;
 
-    /// <summary>Zero.</summary>
-    public uint Reserved;
+    /// <summary>Requests that the guest may make a second; 0 means no limit.</summary>
+    public uint RequestsPerSecond;
+
+    /// <summary>Bytes that the guest may read and write a second, together; 0 means no limit.</summary>
+    public ulong BytesPerSecond;
 }

@@ -1,8 +1,10 @@
 using System;
+using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Text;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using System.Threading.Tasks;
 using Blanket.Lab.Hosting;
 using Blanket.Lab.Qemu;
@@ -15,6 +17,33 @@ public sealed class DeviceTests
     private const int SectorSize = 512;
     private const int BadWriteSector = 2048;
     private const int BadReadSector = 4096;
+
+    /// <summary>What <c>disk_limit</c> allows is what the guest gets, within 5 %.</summary>
+    [Fact]
+    public async Task LimitsOfDisksAreKept()
+    {
+        BootDirectory directory = BootDirectory.For(nameof(LimitsOfDisksAreKept));
+        TestGuest guest = await TestGuest.CreateAsync();
+        string configuration = guest.WriteWithInit(
+            directory,
+            "limits",
+            "limits.sh",
+            TestGuest.Disks(directory.CreateDisk("bytes.raw", 8), directory.CreateDisk("requests.raw", 8)),
+            "disk_limit = [ \"vdev=xvda, rate=2MB/s\", \"vdev=xvdb, iops=100\" ]");
+        BlanketCommand run = await BlanketCommand.RunAsync(directory, [configuration]);
+        run.RequireStatus(0);
+        string log = File.ReadAllText(directory.PathOf("limits.log"));
+        RequireRate("read", 2_000_000);
+        RequireRate("wrote", 2_000_000);
+        RequireRate("made", 100);
+
+        void RequireRate(string what, double expected)
+        {
+            Match line = Regex.Match(log, $"limits: {what} ([0-9]+) ");
+            Assert.True(line.Success, $"no line 'limits: {what}' in {directory.PathOf("limits.log")}");
+            Assert.InRange(double.Parse(line.Groups[1].Value, CultureInfo.InvariantCulture), expected * 0.95, expected * 1.05);
+        }
+    }
 
     /// <summary>A disk that grows, a qcow2 image, a read-only disk, and one that fails requests (QEMU's blkdebug).</summary>
     [Fact]

@@ -63,6 +63,7 @@ public sealed class GuestConfigurationTests : IDisposable
             cap = 150
             cpus = "0-3,^1"
             disk = [ "a.raw,raw,xvda,rw", "format=qcow2,vdev=xvdb,access=ro,target=b.qcow2" ]
+            disk_limit = [ "vdev=xvdb, rate=20MB/s, iops=500" ]
             vif = [ "mac=00:16:3e:01:02:03,bridge=lan0,rate=10Mb/s@50ms,ip=10.0.0.2 2001:db8::2,mtu=9000", "" ]
             """);
         Assert.Equal("web-1", guest.Name);
@@ -79,6 +80,7 @@ public sealed class GuestConfigurationTests : IDisposable
         Assert.Equal([0, 2, 3], Assert.Single(guest.Affinities).Cpus);
         Assert.Equal(["xvda", "xvdb"], guest.Disks.Select(disk => disk.Device.Name));
         Assert.Equal([false, true], guest.Disks.Select(disk => disk.ReadOnly));
+        Assert.Equal([default, new DiskLimit(20_000_000, 500)], guest.Disks.Select(disk => disk.Limit));
         VifSpecification vif = guest.Vifs[0];
         Assert.Equal(("00:16:3e:01:02:03", "lan0", (ushort?)9000), (vif.Mac.ToString(), vif.Bridge, vif.Mtu));
         Assert.Equal(new VifRate(62_500, 50_000), vif.Rate);
@@ -144,6 +146,12 @@ public sealed class GuestConfigurationTests : IDisposable
     [InlineData("disk = [ 'vdev=xvda' ]", "g.cfg:1: disk 'vdev=xvda': the target is missing", true)]
     [InlineData("vif = [ 'mac=01:00:00:00:00:00' ]", "g.cfg:1: vif 'mac=01:00:00:00:00:00': mac=01:00:00:00:00:00 is a group or zero address", true)]
     [InlineData("vif = [ 'mac=1:2:3' ]", "g.cfg:1: vif 'mac=1:2:3': mac=1:2:3 is no MAC address", true)]
+    [InlineData("disk_limit = [ 'vdev=xvda, rate=1MB/s' ]", "g.cfg:1: disk_limit 'vdev=xvda, rate=1MB/s': xvda is no disk of the guest", true)]
+    [InlineData("disk_limit = [ 'vdev=xvda, rate=1MB/s@5ms' ]", "g.cfg:1: disk_limit 'vdev=xvda, rate=1MB/s@5ms': rate=1MB/s@5ms is no rate", true)]
+    [InlineData("disk_limit = [ 'vdev=xvda, iops=0' ]", "g.cfg:1: disk_limit 'vdev=xvda, iops=0': iops=0, expected a number from 1 to", true)]
+    [InlineData("disk_limit = [ 'vdev=xvda' ]", "g.cfg:1: disk_limit 'vdev=xvda': a disk and a rate or iops are needed", true)]
+    [InlineData("disk_limit = [ 'iops=1' ]", "g.cfg:1: disk_limit 'iops=1': a disk and a rate or iops are needed", true)]
+    [InlineData("disk_limit = [ 'vdev=xvda, speed=1' ]", "g.cfg:1: disk_limit 'vdev=xvda, speed=1': 'speed=1' is unknown or given twice", true)]
     [InlineData("vif = [ 'rate=fast' ]", "g.cfg:1: vif 'rate=fast': rate=fast is no rate", true)]
     [InlineData("vif = [ 'bridge=a b' ]", "g.cfg:1: vif 'bridge=a b': bridge=a b is no bridge name", true)]
     [InlineData("vif = [ 'ip=10.0.0.300' ]", "g.cfg:1: vif 'ip=10.0.0.300': '10.0.0.300' is no IP address", true)]

@@ -46,6 +46,9 @@ internal sealed class BlockRing : RingWorker
     // The barrier that has been taken; nothing behind it is taken before it is answered.
     private int _barrier = None;
     private bool _hasSubmitted;
+    private PacedClock _byteRate;
+    private PacedClock _requestRate;
+    private ulong _wakeTime = BackendBus.Never;
 
     internal BlockRing(BackendBus bus, VbdDevice vbd, BlockDevice device, int queue)
         : base(bus)
@@ -59,6 +62,9 @@ internal sealed class BlockRing : RingWorker
     /// <summary>What was answered so far. Written by the ring's worker only; whoever reads on another CPU may be a request late.</summary>
     internal BlockStatistics Statistics;
 
+    /// <summary>When the disk's limits let requests through again; <see cref="BackendBus.Never"/> while none waits for that.</summary>
+    internal ulong WakeTime => Volatile.Read(ref _wakeTime);
+
     private Domain Guest => _vbd.Domain;
 
     /// <summary>Starts on a frontend's ring.</summary>
@@ -66,8 +72,9 @@ internal sealed class BlockRing : RingWorker
     /// <param name="port">The frontend's event channel.</param>
     /// <param name="layout">ABI of the ring.</param>
     /// <param name="sectorShift">log2 of the bytes of the frontend's sectors.</param>
+    /// <param name="settings">With the disk's limits.</param>
     /// <returns>0 or a negative errno; nothing is held then.</returns>
-    internal int Attach(ReadOnlySpan<uint> references, uint port, BlkifLayout layout, int sectorShift)
+    internal int Attach(ReadOnlySpan<uint> references, uint port, BlkifLayout layout, int sectorShift, in VbdSettings settings)
     {
         int error = _pages.Pin(Guest, references);
         if (error != 0)
@@ -84,6 +91,8 @@ internal sealed class BlockRing : RingWorker
 
         _layout = layout;
         _sectorShift = sectorShift;
+        _byteRate = new PacedClock(settings.BytesPerSecond);
+        _requestRate = new PacedClock(settings.RequestsPerSecond);
         ResetSlots();
         Open();
         return 0;
@@ -101,6 +110,16 @@ internal sealed class BlockRing : RingWorker
         _pages.Release();
         _segments.Clear();
         return true;
+    }
+
+    /// <summary>Goes on with work that was put off, or that the disk's limits let through now.</summary>
+    internal void Continue()
+    {
+        Resume();
+        if (WakeTime <= Bus.Now)
+        {
+            Kick();
+        }
     }
 
     /// <summary>The device is done with one of a request's parts. Any CPU.</summary>
@@ -125,7 +144,7 @@ internal sealed class BlockRing : RingWorker
     /// <inheritdoc/>
     private protected override bool IsIdle => InFlight == 0;
 
-    private bool IsStalled => _waiting != None || _barrier != None;
+    private bool IsStalled => _waiting != None || _barrier != None || _wakeTime != BackendBus.Never;
 
     private int InFlight => _ring.Entries - _freeCount;
 
@@ -136,6 +155,7 @@ internal sealed class BlockRing : RingWorker
         ContinueWaiting();
         StartBarrierWhenAlone();
         bool mayTake = IsOpen;
+        Volatile.Write(ref _wakeTime, BackendBus.Never);
         if (mayTake)
         {
             TakeRequests();
@@ -184,10 +204,39 @@ internal sealed class BlockRing : RingWorker
         }
 
         Span<byte> entry = new(_entry, 0, _layout.EntrySize);
-        for (; count > 0 && !IsStalled; count--)
+        for (; count > 0 && !IsStalled && IsWithinLimits(); count--)
         {
             _ring.TakeRequest(entry);
             TakeRequest(new BlockRequestReader(entry, _layout));
+        }
+    }
+
+    /// <summary>Whether the next request may begin now; if not, says when.</summary>
+    private bool IsWithinLimits()
+    {
+        if (!_byteRate.IsLimited && !_requestRate.IsLimited)
+        {
+            return true;
+        }
+
+        ulong next = Math.Max(_byteRate.Next, _requestRate.Next);
+        if (next <= Bus.Now)
+        {
+            return true;
+        }
+
+        Volatile.Write(ref _wakeTime, next);
+        Bus.RequestProcess();
+        return false;
+    }
+
+    private void ChargeLimits(ulong bytes)
+    {
+        if (_byteRate.IsLimited || _requestRate.IsLimited)
+        {
+            ulong now = Bus.Now;
+            _byteRate.Take((uint)bytes, now);
+            _requestRate.Take(1, now);
         }
     }
 
@@ -200,6 +249,7 @@ internal sealed class BlockRing : RingWorker
         slot.Id = request.Id;
         slot.ResponseOperation = (byte)request.Operation;
         BlkifStatus status = Prepare(index, request);
+        ChargeLimits(slot.Size);
         if (status != BlkifStatus.Okay)
         {
             Answer(index, status);

@@ -31,7 +31,9 @@ public sealed class VbdDevice : XenbusBackend
     {
         _device = device;
         _settings = settings;
-        _rings = new BlockRing[Math.Min(device.QueueCount, BlockLimits.MaximumQueues)];
+
+        // Limits are one ring's, so that no CPU waits for another to count.
+        _rings = new BlockRing[settings.IsLimited ? 1 : Math.Min(device.QueueCount, BlockLimits.MaximumQueues)];
         for (int i = 0; i < _rings.Length; i++)
         {
             _rings[i] = new BlockRing(bus, this, device, i);
@@ -62,6 +64,21 @@ public sealed class VbdDevice : XenbusBackend
         }
 
         return true;
+    }
+
+    /// <inheritdoc/>
+    internal override ulong WakeTime
+    {
+        get
+        {
+            ulong wake = BackendBus.Never;
+            foreach (BlockRing ring in _rings)
+            {
+                wake = Math.Min(wake, ring.WakeTime);
+            }
+
+            return wake;
+        }
     }
 
     /// <inheritdoc/>
@@ -191,7 +208,7 @@ public sealed class VbdDevice : XenbusBackend
     {
         for (int i = 0; i < _rings.Length; i++)
         {
-            _rings[i].Resume();
+            _rings[i].Continue();
         }
     }
 
@@ -289,7 +306,7 @@ public sealed class VbdDevice : XenbusBackend
             return -Errno.EINVAL;
         }
 
-        return _rings[index].Attach(references.Slice(0, pages), port, layout, _sectorShift);
+        return _rings[index].Attach(references.Slice(0, pages), port, layout, _sectorShift, in _settings);
     }
 
     private bool TryReadReferences(int index, bool hasDirectory, Span<uint> references)

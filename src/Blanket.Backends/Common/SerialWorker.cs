@@ -12,11 +12,13 @@ public abstract class SerialWorker
     /// <summary>Rounds that one run does before the rest waits for <see cref="BackendBus.Process"/>: guests on other CPUs must not keep this CPU here.</summary>
     private const int MaximumRounds = 4;
 
-    private readonly BackendBus _bus;
     private int _signals;
     private int _isDeferred;
 
-    private protected SerialWorker(BackendBus bus) => _bus = bus;
+    private protected SerialWorker(BackendBus bus) => Bus = bus;
+
+    /// <summary>The machine's backends.</summary>
+    private protected BackendBus Bus { get; }
 
     /// <summary>Next worker in the queue of a CPU.</summary>
     internal SerialWorker? NextReady { get; set; }
@@ -26,7 +28,7 @@ public abstract class SerialWorker
     {
         if (Interlocked.Increment(ref _signals) == 1)
         {
-            _bus.Run(this);
+            Bus.Run(this);
         }
     }
 
@@ -35,7 +37,7 @@ public abstract class SerialWorker
     {
         if (Interlocked.Exchange(ref _isDeferred, 0) != 0)
         {
-            _bus.Run(this);
+            Bus.Run(this);
         }
     }
 
@@ -59,7 +61,7 @@ public abstract class SerialWorker
     internal void Defer()
     {
         Volatile.Write(ref _isDeferred, 1);
-        _bus.RequestProcess();
+        Bus.RequestProcess();
     }
 
     /// <summary>The handler that did the work was abandoned: others may work again.</summary>

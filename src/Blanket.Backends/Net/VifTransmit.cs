@@ -139,6 +139,7 @@ internal sealed class VifTransmit : RingWorker
     {
         FinishReleased();
         bool mayTake = IsOpen;
+        Volatile.Write(ref _wakeTime, BackendBus.Never);
         bool hasMore = mayTake && TakePackets();
         _switch.EndBurst();
         if (mayTake && _ring.PublishResponses())
@@ -162,7 +163,6 @@ internal sealed class VifTransmit : RingWorker
     /// <summary>Takes packets from the ring. True when the ring has to be looked at again.</summary>
     private bool TakePackets()
     {
-        Volatile.Write(ref _wakeTime, BackendBus.Never);
         if (!_ring.TryCountRequests(out uint count))
         {
             ReportBroken();

@@ -279,8 +279,7 @@ internal static class BundleValidation
     private static bool IsDisk(in BootBundleDisk disk) =>
         BundleText.IsName(disk.Name)
         && BundleText.IsSerial(disk.Serial)
-        && (disk.Flags & ~(BootBundle.DiskReadOnly | BootBundle.DiskNoDiscard)) == 0
-        && disk.Reserved == 0;
+        && (disk.Flags & ~(BootBundle.DiskReadOnly | BootBundle.DiskNoDiscard)) == 0;
 
     private static bool DiskHasTwin(in BundleReader bundle, int firstOfGuest, int index)
     {

@@ -109,6 +109,8 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
                 VirtualDevice = disk.VirtualDevice,
                 IsReadOnly = (disk.Flags & BootBundle.DiskReadOnly) != 0,
                 NoDiscard = (disk.Flags & BootBundle.DiskNoDiscard) != 0,
+                BytesPerSecond = disk.BytesPerSecond,
+                RequestsPerSecond = disk.RequestsPerSecond,
             };
             int error = VbdDevice.Create(BackendService.Bus, this, domain, device, in settings, out VbdDevice? vbd);
             if (!Add(vbd, error, "disk"u8))

@@ -132,6 +132,8 @@ public sealed class BundleWriter
         {
             VirtualDevice = specification.Device.Number,
             Flags = (specification.ReadOnly ? BootBundle.DiskReadOnly : 0) | (specification.Discard ? 0 : BootBundle.DiskNoDiscard),
+            BytesPerSecond = specification.Limit.BytesPerSecond,
+            RequestsPerSecond = specification.Limit.RequestsPerSecond,
         };
         CopyText(specification.Device.Name, record.Name);
         CopyText(disk.Serial, record.Serial);

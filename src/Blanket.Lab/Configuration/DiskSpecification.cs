@@ -29,7 +29,11 @@ public enum DiskFormat
 /// <param name="ReadOnly">The guest must not write.</param>
 /// <param name="Discard">Discard is offered to the guest.</param>
 public sealed record DiskSpecification(
-    SourceLine Source, string Target, DiskFormat Format, VirtualDevice Device, bool ReadOnly, bool Discard);
+    SourceLine Source, string Target, DiskFormat Format, VirtualDevice Device, bool ReadOnly, bool Discard)
+{
+    /// <summary>How much of it the guest may use.</summary>
+    public DiskLimit Limit { get; init; }
+}
 
 /// <summary>Reads one disk in the syntax of xl-disk-configuration(5).</summary>
 internal sealed class DiskSpecificationParser

@@ -91,7 +91,7 @@ public sealed class GuestConfigurationReader
             Weight = (uint)(_settings.FindNumber("cpu_weight", 1, BootBundle.MaximumWeight) ?? BootBundle.DefaultWeight),
             Cap = (uint)(_settings.FindNumber("cap", 0, 100 * BootBundle.MaximumVcpus) ?? 0),
             Affinities = ReadAffinities(maximumVcpus),
-            Disks = ReadDisks(),
+            Disks = ReadLimitedDisks(),
             Vifs = ReadVifs(name),
         };
     }
@@ -258,6 +258,25 @@ public sealed class GuestConfigurationReader
     private static CpuSet ParseCpus(SourceLine source, string text) =>
         CpuSet.TryParse(text) ?? throw new InputException(
             source, $"cpus '{text}' is no CPU list, expected for instance \"all\" or \"0-3,5,^1\" with CPUs from 0 to {CpuSet.Capacity - 1} (there are no NUMA nodes)");
+
+    /// <summary>The disks with what <c>disk_limit</c> says of them: a key of Blanket's own, which xl ignores.</summary>
+    private IReadOnlyList<DiskSpecification> ReadLimitedDisks()
+    {
+        List<DiskSpecification> disks = [.. ReadDisks()];
+        foreach (XlString text in _settings.FindStrings("disk_limit"))
+        {
+            (VirtualDevice device, DiskLimit limit) = DiskLimit.Parse(text);
+            int index = disks.FindIndex(disk => disk.Device.Number == device.Number);
+            if (index < 0 || disks[index].Limit != default)
+            {
+                throw new InputException(text.Source, $"disk_limit '{text.Text}': {device.Name} {(index < 0 ? "is no disk of the guest" : "has a limit already")}, expected each disk at most once");
+            }
+
+            disks[index] = disks[index] with { Limit = limit };
+        }
+
+        return disks;
+    }
 
     private IReadOnlyList<DiskSpecification> ReadDisks()
     {

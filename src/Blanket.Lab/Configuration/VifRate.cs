@@ -21,7 +21,7 @@ public sealed partial record VifRate(ulong BytesPerInterval, uint IntervalMicros
             return null;
         }
 
-        ulong bytesPerSecond = amount * Multiplier(match.Groups["scale"].Value) / (match.Groups["unit"].Value == "b" ? 8u : 1u);
+        ulong bytesPerSecond = BytesPerSecond(match, amount);
         if (!TryInterval(match, out ulong interval))
         {
             return null;
@@ -31,6 +31,18 @@ public sealed partial record VifRate(ulong BytesPerInterval, uint IntervalMicros
         UInt128 bytes = (UInt128)bytesPerSecond * interval / 1_000_000;
         return bytes >= 1 && bytes <= ulong.MaxValue ? new VifRate((ulong)bytes, (uint)interval) : null;
     }
+
+    /// <summary>Reads <c>10Mb/s</c> or <c>250KB/s</c>, without an interval; null when the text is no such rate, or less than a byte a second.</summary>
+    internal static ulong? TryParseBytesPerSecond(string text)
+    {
+        Match match = Pattern().Match(text);
+        return match.Success && !match.Groups["interval"].Success && TryNumber(match, "amount", out ulong amount) && BytesPerSecond(match, amount) is > 0 and ulong bytes
+            ? bytes
+            : null;
+    }
+
+    private static ulong BytesPerSecond(Match match, ulong amount) =>
+        amount * Multiplier(match.Groups["scale"].Value) / (match.Groups["unit"].Value == "b" ? 8u : 1u);
 
     private static bool TryInterval(Match match, out ulong interval)
     {

@@ -106,6 +106,69 @@ public sealed class VbdTests
         Assert.True(PhysicalMemory.Frame(target).SequenceEqual(_disk.Data.AsSpan(16 * 512, 4096)));
     }
 
+    /// <summary>Reads as fast as they are answered; the front end is never short of requests.</summary>
+    [Theory]
+    [InlineData(4_000_000ul, 0u, 4_000_000ul)]
+    [InlineData(0ul, 250u, 250ul * 4096)]
+    [InlineData(4_000_000ul, 250u, 250ul * 4096)]
+    [InlineData(1_000ul, 0u, 1_000ul)]
+    public void Limits_are_kept_over_ten_seconds(ulong bytesPerSecond, uint requestsPerSecond, ulong expected)
+    {
+        VbdSettings settings = new() { VirtualDevice = Xvda, BytesPerSecond = bytesPerSecond, RequestsPerSecond = requestsPerSecond };
+        Assert.Equal(0, VbdDevice.Create(_machine.Bus, _machine.Owner, _guest.Domain, _disk, settings, out _));
+        _machine.Settle();
+        FakeBlkfront front = new(_guest, Xvda);
+        front.Connect();
+        Segment segment = NewSegment(out _);
+        const ulong end = 10_000_000_000;
+        ulong done = 0;
+        ulong id = 0;
+        while (_machine.Now < end)
+        {
+            while (front.Rings[0].Free > 0)
+            {
+                front.PutTransfer(0, BlkifOperation.Read, id++, 0, [segment]);
+            }
+
+            front.Rings[0].Push();
+            _machine.Settle();
+            _disk.CompleteAll();
+            done += (ulong)front.Take().Count * 4096;
+            Assert.InRange(_machine.WakeTime, _machine.Now + 1, ulong.MaxValue - 1);
+            _machine.Now = _machine.WakeTime;
+            _machine.Bus.Process();
+        }
+
+        // A request, and what may be owed at the end.
+        ulong slack = expected / 50 + 2 * 4096;
+        Assert.InRange(done, expected * 10 - slack, expected * 10 * 105 / 100 + slack);
+    }
+
+    [Fact]
+    public void A_limited_disk_has_one_ring_and_wakes_nobody_once_it_is_closed()
+    {
+        VbdSettings settings = new() { VirtualDevice = Xvda, RequestsPerSecond = 1 };
+        Assert.Equal(0, VbdDevice.Create(_machine.Bus, _machine.Owner, _guest.Domain, _disk, settings, out VbdDevice? vbd));
+        _machine.Settle();
+        FakeBlkfront front = new(_guest, Xvda);
+        front.Connect();
+        Assert.Equal("1", front.BackendNode("multi-queue-max-queues"));
+        Segment segment = NewSegment(out _);
+        for (ulong id = 0; id < 3; id++)
+        {
+            front.PutTransfer(0, BlkifOperation.Read, id, 0, [segment]);
+        }
+
+        front.Rings[0].Push();
+        _machine.Settle();
+        Assert.NotEqual(BackendBus.Never, vbd!.WakeTime);
+        _disk.CompleteAll();
+        front.SetState(6);
+        _machine.Settle();
+        Assert.Equal(6, front.BackendState);
+        Assert.Equal(BackendBus.Never, vbd.WakeTime);
+    }
+
     [Fact]
     public void A_granted_read_only_page_cannot_be_read_into()
     {

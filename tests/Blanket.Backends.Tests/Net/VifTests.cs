@@ -449,6 +449,28 @@ public sealed class VifTests
         Assert.True(total >= 19 * 150_000);
     }
 
+    [Fact]
+    public void A_limited_vif_wakes_nobody_once_it_is_closed()
+    {
+        AddNic();
+        TestGuest guest = AddGuest(1, out VifDevice vif, rate: 1_000, interval: 50_000);
+        FakeNetfront front = new(guest, 0);
+        front.Connect();
+        FakeNetfront.Queue queue = front.Queues[0];
+        while (queue.Transmit.Free > 0)
+        {
+            queue.Put(Frames.Plain(Frames.Mac(77), Frames.Mac(1), 1500));
+        }
+
+        queue.Transmit.Push();
+        _machine.Settle();
+        Assert.NotEqual(BackendBus.Never, vif.WakeTime);
+        front.SetState(6);
+        _nic.Finish();
+        _machine.Settle();
+        Assert.Equal(BackendBus.Never, vif.WakeTime);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -629,7 +651,7 @@ public sealed class VifTests
         _machine.ForgetGuest(guest);
 
         // Address and port are free again.
-        TestGuest next = _machine.CreateGuest(1);
+        TestGuest next = _machine.CreateGuest(2);
         AddVif(next, 1);
     }
 

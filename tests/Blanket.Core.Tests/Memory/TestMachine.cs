@@ -43,6 +43,12 @@ internal sealed class TestMachine
 
     public Domain CreateDomain(ushort id, int vcpus, ulong maximumFrames)
     {
+        // The next life of a domain that was taken apart.
+        if (FrameOwners.Find(id) is Domain gone)
+        {
+            FrameOwners.Remove(gone);
+        }
+
         Domain domain = new(id, vcpus) { MaximumFrames = maximumFrames };
         FrameOwners.CreateEntry(domain);
         for (int i = 0; i < vcpus; i++)
