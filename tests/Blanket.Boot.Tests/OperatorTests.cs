@@ -1,14 +1,19 @@
 using System;
+using System.Diagnostics;
 using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Text.Json.Nodes;
+using System.Threading;
 using System.Threading.Tasks;
+using Blanket.Lab.Qemu;
 
 namespace Blanket.Boot.Tests;
 
 public sealed class OperatorTests
 {
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(180);
+
     private const string WithNetwork = "vif = [ \"\" ]";
 
     /// <summary>Every command for a running instance, on a machine with a guest from its start and one that is added, with a disk and a vif.</summary>
@@ -105,6 +110,30 @@ public sealed class OperatorTests
         await session.CallRefusedAsync(1, "does not fit", "debug-keys", "Z");
     }
 
+    /// <summary>What a guest had that powers off by itself is given back without another command.</summary>
+    private static async Task RequirePoweroffReleasesTheDiskAsync(OperatorSession session, string web)
+    {
+        string image = Path.Combine(Path.GetDirectoryName(web)!, "web.raw");
+        Assert.Contains(image, await NodesAsync(session), StringComparison.Ordinal);
+        await session.TypeAsync("web", "poweroff -f", "poweroff");
+        Stopwatch watch = Stopwatch.StartNew();
+        while ((await NodesAsync(session)).Contains(image, StringComparison.Ordinal))
+        {
+            Assert.True(watch.Elapsed < s_patience, "QEMU keeps the image of a guest that powered off");
+            await Task.Delay(100);
+        }
+
+        Assert.Null(await session.FindAsync("web"));
+    }
+
+    /// <summary>What QEMU says of the images that it has open.</summary>
+    private static async Task<string> NodesAsync(OperatorSession session)
+    {
+        using IDisposable turn = await session.Instance.TakeTurnAsync(static () => { }, CancellationToken.None);
+        using QmpConnection connection = await QmpConnection.OpenAsync(session.Instance.QmpSocket, CancellationToken.None);
+        return (await connection.ExecuteAsync("query-named-block-nodes", [], CancellationToken.None)).ToString();
+    }
+
     private static async Task EndAsync(OperatorSession session, string web)
     {
         int domain = (await session.FindAsync("web"))!["domid"]!.GetValue<int>();
@@ -113,8 +142,7 @@ public sealed class OperatorTests
         await session.CallAsync("destroy", "other");
         Assert.Null(await session.FindAsync("other"));
         await session.TypeAsync("web", "echo ag''ain", "again");
-        await session.CallAsync("stop", "web");
-        Assert.Null(await session.FindAsync("web"));
+        await RequirePoweroffReleasesTheDiskAsync(session, web);
         string before = (await session.AuditAsync()).ToString();
 
         // Its disk is given back by the guest of the machine's start, and taken by the one that is added.

@@ -14,7 +14,7 @@ internal static class EventText
         RunEvent.GuestDestroy => $"{happening["name"]}: destroyed",
         RunEvent.GuestCrash => $"{happening["name"]}: crashed: {happening["reason"]}",
         RunEvent.GuestRefused => $"{happening["name"]}: could not be started",
-        RunEvent.Audit => null,
+        RunEvent.Audit or RunEvent.GuestGone => null,
         RunEvent.Panic => $"Blanket panicked: {happening["message"]}",
         RunEvent.AllGuestsDone => "no guest is left",
         _ => happening.Name,

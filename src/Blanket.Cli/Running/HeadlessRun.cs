@@ -62,7 +62,12 @@ internal sealed class HeadlessRun : IDisposable
         }
 
         PanicStack stack = new();
-        MachineRun run = new(machine, line => ParseLine(line, prepared, stack), Tell);
+        await using EndedGuests ended = new(prepared.Instance);
+        MachineRun run = new(machine, line => ParseLine(line, prepared, stack), happening =>
+        {
+            Tell(happening);
+            ended.Note(happening);
+        });
         RunOutcome outcome = await run.CompleteAsync(log, consoles, _settings.Timeout, cancellation).ConfigureAwait(false);
         Conclude(outcome, run.State, machine.Diagnostics);
         foreach (string line in await stack.DescribeAsync(prepared.Options.Kernel, cancellation).ConfigureAwait(false))

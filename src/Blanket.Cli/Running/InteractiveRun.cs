@@ -53,7 +53,12 @@ internal sealed class InteractiveRun(RunSettings settings, Report report)
             keys.Add(entry.SendKeysAsync(machine.Console(guest.ConsolePort), leave.Token));
         }
 
-        MachineRun run = new(machine, prepared.ParseLog, happening => _ = EventText.Describe(happening) is string text ? switcher.SayAsync(text) : Task.CompletedTask);
+        await using EndedGuests ended = new(prepared.Instance);
+        MachineRun run = new(machine, prepared.ParseLog, happening =>
+        {
+            _ = EventText.Describe(happening) is string text ? switcher.SayAsync(text) : Task.CompletedTask;
+            ended.Note(happening);
+        });
         _ = switcher.Left.ContinueWith(_ => leave.Cancel(), TaskScheduler.Default);
         _ = switcher.ReadKeysAsync(terminal.Input);
         try

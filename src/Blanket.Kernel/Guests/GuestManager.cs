@@ -314,6 +314,7 @@ internal static class GuestManager
         {
             guest.State = GuestState.Stopped;
             guest.Domain = null;
+            Log.Line("event guest-gone name="u8).Text(guest.Name).End();
             if (guest.StartsAgain)
             {
                 Audit.Report();

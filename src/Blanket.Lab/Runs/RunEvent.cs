@@ -24,6 +24,9 @@ public sealed record RunEvent(string Name, IReadOnlyDictionary<string, string> V
     /// <summary>An operator ended a guest; key name.</summary>
     public const string GuestDestroy = "guest-destroy";
 
+    /// <summary>What a guest had has been taken back, and it has no domain any more; key name. Not worth a word to the user.</summary>
+    public const string GuestGone = "guest-gone";
+
     /// <summary>A guest that an operator sent could not be started; key name.</summary>
     public const string GuestRefused = "guest-refused";
 
