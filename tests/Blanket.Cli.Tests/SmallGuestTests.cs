@@ -40,6 +40,7 @@ public sealed class SmallGuestTests : IDisposable
 
     [Theory]
     [InlineData("init.sh")]
+    [InlineData("setup.sh")]
     [InlineData("udhcpc.sh")]
     public async Task ScriptsAreValid(string name) =>
         await Tool.RequireAsync("busybox", ["sh", "-n", _directory.File(name, Initramfs.Resource(name))]);

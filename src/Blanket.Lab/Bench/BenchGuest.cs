@@ -1,8 +1,6 @@
 using System;
-using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
-using System.Linq;
 using System.Security.Cryptography;
 using System.Text;
 using System.Threading;
@@ -59,19 +57,17 @@ public sealed class BenchGuest
 
     private static async Task<BenchGuest> PrepareAsync(string kernelPackage, string[] moduleNames, Action<string> report, CancellationToken cancellation)
     {
-        string package = await new DebianPackages(report).UnpackAsync(kernelPackage, "linux-image-", cancellation).ConfigureAwait(false);
-        string kernel = Directory.EnumerateFiles(Path.Combine(package, "boot"), "vmlinuz-*").Single();
-        string release = Path.GetFileName(kernel)["vmlinuz-".Length..];
+        DebianKernel kernel = await DebianKernel.UnpackAsync(kernelPackage, new DebianPackages(report), cancellation).ConfigureAwait(false);
         byte[] source = BenchResource.Read(Source);
         string version = Convert.ToHexStringLower(SHA256.HashData([.. source, .. Encoding.ASCII.GetBytes(string.Join(' ', moduleNames))]))[..12];
-        string directory = await CacheDirectory.OnceAsync(Path.Combine("bench-guest", $"{release}-{version}"), async draft =>
+        string directory = await CacheDirectory.OnceAsync(Path.Combine("bench-guest", $"{kernel.Release}-{version}"), async draft =>
         {
             report("compiling the measuring program");
             byte[] program = await CompileAsync(source, draft, cancellation).ConfigureAwait(false);
-            byte[] archive = await ArchiveAsync(program, Path.Combine(package, "lib", "modules", release), moduleNames, cancellation).ConfigureAwait(false);
+            byte[] archive = await ArchiveAsync(program, kernel.Modules, moduleNames, cancellation).ConfigureAwait(false);
             await File.WriteAllBytesAsync(Path.Combine(draft, "initramfs.cpio"), archive, cancellation).ConfigureAwait(false);
         }).ConfigureAwait(false);
-        return new BenchGuest(kernel, Path.Combine(directory, "initramfs.cpio"));
+        return new BenchGuest(kernel.Image, Path.Combine(directory, "initramfs.cpio"));
     }
 
     /// <summary>The kernel's command line.</summary>
@@ -122,21 +118,9 @@ public sealed class BenchGuest
     private static async Task<byte[]> ArchiveAsync(
         byte[] program, string moduleDirectory, string[] moduleNames, CancellationToken cancellation)
     {
-        CpioArchive archive = new();
-        foreach (string directory in new[] { "dev", "lib", "lib/modules", "proc", "sys" })
-        {
-            archive.AddDirectory(directory);
-        }
-
-        archive.AddCharacterDevice("dev/console", 5, 1);
+        CpioArchive archive = Initramfs.Begin(["dev", "lib", "lib/modules", "proc", "sys"]);
         archive.AddFile("init", program, executable: true);
-        IReadOnlyList<KernelModule> modules = await new KernelModules(moduleDirectory).LoadAsync(moduleNames, cancellation).ConfigureAwait(false);
-        foreach (KernelModule module in modules)
-        {
-            archive.AddFile($"lib/modules/{module.Name}.ko", module.Content);
-        }
-
-        archive.AddFile("lib/modules/order", Encoding.ASCII.GetBytes(string.Concat(modules.Select(module => $"{module.Name}.ko\n"))));
+        await new KernelModules(moduleDirectory).AddToAsync(archive, moduleNames, cancellation).ConfigureAwait(false);
         return archive.ToArray();
     }
 }

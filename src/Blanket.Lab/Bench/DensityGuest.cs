@@ -1,9 +1,7 @@
 using System;
 using System.Globalization;
 using System.IO;
-using System.Linq;
 using System.Security.Cryptography;
-using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Lab.DefaultGuest;
@@ -35,15 +33,13 @@ public sealed class DensityGuest
     /// <exception cref="HostException">A package cannot be had.</exception>
     public static async Task<DensityGuest> PrepareAsync(Action<string> report, CancellationToken cancellation)
     {
-        string package = await new DebianPackages(report).UnpackAsync(KernelPackage, "linux-image-", cancellation).ConfigureAwait(false);
-        string kernel = Directory.EnumerateFiles(Path.Combine(package, "boot"), "vmlinuz-*").Single();
-        string release = Path.GetFileName(kernel)["vmlinuz-".Length..];
+        DebianKernel kernel = await DebianKernel.UnpackAsync(KernelPackage, new DebianPackages(report), cancellation).ConfigureAwait(false);
         string version = Convert.ToHexStringLower(SHA256.HashData(BenchResource.Read(Script)))[..12];
-        string directory = await CacheDirectory.OnceAsync(Path.Combine("density-guest", $"{release}-{version}"), async draft =>
+        string directory = await CacheDirectory.OnceAsync(Path.Combine("density-guest", $"{kernel.Release}-{version}"), async draft =>
         {
-            byte[] archive = await ArchiveAsync(Path.Combine(package, "lib", "modules", release), cancellation).ConfigureAwait(false);
+            byte[] archive = await ArchiveAsync(kernel.Modules, cancellation).ConfigureAwait(false);
             await File.WriteAllBytesAsync(Path.Combine(draft, "initramfs.cpio"), archive, cancellation).ConfigureAwait(false);
-            await File.WriteAllBytesAsync(Path.Combine(draft, "vmlinux"), await GuestKernel.LoadAsync(kernel, cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
+            await File.WriteAllBytesAsync(Path.Combine(draft, "vmlinux"), await GuestKernel.LoadAsync(kernel.Image, cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
         }).ConfigureAwait(false);
         return new DensityGuest(Path.Combine(directory, "vmlinux"), Path.Combine(directory, "initramfs.cpio"));
     }
@@ -75,24 +71,10 @@ public sealed class DensityGuest
 
     private static async Task<byte[]> ArchiveAsync(string moduleDirectory, CancellationToken cancellation)
     {
-        CpioArchive archive = new();
-        foreach (string directory in new[] { "bin", "dev", "lib", "lib/modules", "proc" })
-        {
-            archive.AddDirectory(directory);
-        }
-
-        archive.AddCharacterDevice("dev/console", 5, 1);
-        archive.AddCharacterDevice("dev/null", 1, 3);
+        CpioArchive archive = Initramfs.Begin(["bin", "dev", "lib", "lib/modules", "proc"]);
         archive.AddFile("bin/busybox", await Initramfs.ReadBusyboxAsync(cancellation).ConfigureAwait(false), executable: true);
         archive.AddFile("init", BenchResource.Read(Script), executable: true);
-        System.Collections.Generic.IReadOnlyList<KernelModule> modules =
-            await new KernelModules(moduleDirectory).LoadAsync(ModuleNames, cancellation).ConfigureAwait(false);
-        foreach (KernelModule module in modules)
-        {
-            archive.AddFile($"lib/modules/{module.Name}.ko", module.Content);
-        }
-
-        archive.AddFile("lib/modules/order", Encoding.ASCII.GetBytes(string.Concat(modules.Select(module => $"{module.Name}.ko\n"))));
+        await new KernelModules(moduleDirectory).AddToAsync(archive, ModuleNames, cancellation).ConfigureAwait(false);
         return archive.ToArray();
     }
 }

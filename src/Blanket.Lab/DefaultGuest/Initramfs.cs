@@ -1,8 +1,6 @@
-using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Lab.Hosting;
@@ -24,19 +22,27 @@ public static class Initramfs
     /// <exception cref="HostException">busybox is missing or not static.</exception>
     public static async Task<byte[]> BuildAsync(string moduleDirectory, CancellationToken cancellation)
     {
+        CpioArchive archive = Begin(["bin", "dev", "etc", "lib", "lib/modules", "proc", "sys", "tmp"]);
+        archive.AddFile("bin/busybox", await ReadBusyboxAsync(cancellation).ConfigureAwait(false), executable: true);
+        archive.AddFile("init", Resource("init.sh"), executable: true);
+        archive.AddFile("lib/setup.sh", Resource("setup.sh"));
+        archive.AddFile("lib/udhcpc.sh", Resource("udhcpc.sh"), executable: true);
+        await new KernelModules(moduleDirectory).AddToAsync(archive, ModuleNames, cancellation).ConfigureAwait(false);
+        return archive.ToArray();
+    }
+
+    /// <summary>An archive with directories, <c>dev</c> among them, and the devices that a first process needs.</summary>
+    internal static CpioArchive Begin(IEnumerable<string> directories)
+    {
         CpioArchive archive = new();
-        foreach (string directory in new[] { "bin", "dev", "etc", "lib", "lib/modules", "proc", "sys", "tmp" })
+        foreach (string directory in directories)
         {
             archive.AddDirectory(directory);
         }
 
         archive.AddCharacterDevice("dev/console", 5, 1);
         archive.AddCharacterDevice("dev/null", 1, 3);
-        archive.AddFile("bin/busybox", await ReadBusyboxAsync(cancellation).ConfigureAwait(false), executable: true);
-        archive.AddFile("init", Resource("init.sh"), executable: true);
-        archive.AddFile("lib/udhcpc.sh", Resource("udhcpc.sh"), executable: true);
-        await AddModulesAsync(archive, moduleDirectory, cancellation).ConfigureAwait(false);
-        return archive.ToArray();
+        return archive;
     }
 
     /// <summary>A file of this assembly.</summary>
@@ -48,6 +54,8 @@ public static class Initramfs
         return copy.ToArray();
     }
 
+    /// <summary>Debian's static busybox.</summary>
+    /// <exception cref="HostException">It is missing or not static.</exception>
     internal static async Task<byte[]> ReadBusyboxAsync(CancellationToken cancellation)
     {
         if (!File.Exists(Busybox))
@@ -59,16 +67,5 @@ public static class Initramfs
         const uint interpreterSegment = 3;
         bool isDynamic = Kernels.ElfFile.Parse(content).Segments.Any(segment => segment.Type == interpreterSegment);
         return isDynamic ? throw new HostException($"{Busybox} is not static (Debian package busybox-static replaces it)") : content;
-    }
-
-    private static async Task AddModulesAsync(CpioArchive archive, string moduleDirectory, CancellationToken cancellation)
-    {
-        IReadOnlyList<KernelModule> modules = await new KernelModules(moduleDirectory).LoadAsync(ModuleNames, cancellation).ConfigureAwait(false);
-        foreach (KernelModule module in modules)
-        {
-            archive.AddFile($"lib/modules/{module.Name}.ko", module.Content);
-        }
-
-        archive.AddFile("lib/modules/order", Encoding.ASCII.GetBytes(string.Concat(modules.Select(module => $"{module.Name}.ko\n"))));
     }
 }

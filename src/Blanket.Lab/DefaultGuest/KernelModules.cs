@@ -48,6 +48,21 @@ public sealed class KernelModules
         return ordered;
     }
 
+    /// <summary>
+    /// Adds the named modules, and those that they depend on, to an archive that has <c>lib/modules</c>: files there, and <c>order</c> with
+    /// their names in the order in which they can be loaded.
+    /// </summary>
+    public async Task AddToAsync(CpioArchive archive, IEnumerable<string> names, CancellationToken cancellation)
+    {
+        IReadOnlyList<KernelModule> modules = await LoadAsync(names, cancellation).ConfigureAwait(false);
+        foreach (KernelModule module in modules)
+        {
+            archive.AddFile($"lib/modules/{module.Name}.ko", module.Content);
+        }
+
+        archive.AddFile("lib/modules/order", Encoding.ASCII.GetBytes(string.Concat(modules.Select(module => $"{module.Name}.ko\n"))));
+    }
+
     /// <summary>The names that a module's <c>depends=</c> entry lists.</summary>
     public static IEnumerable<string> Dependencies(ReadOnlyMemory<byte> module)
     {

@@ -1,7 +1,6 @@
 using System;
 using System.Globalization;
 using System.IO;
-using System.Linq;
 using System.Security.Cryptography;
 using System.Threading;
 using System.Threading.Tasks;
@@ -45,18 +44,16 @@ public sealed class SmallGuest
     /// <exception cref="HostException">A package cannot be had.</exception>
     public static async Task<SmallGuest> PrepareAsync(string kernelPackage, Action<string> report, CancellationToken cancellation)
     {
-        string package = await new DebianPackages(report).UnpackAsync(kernelPackage, "linux-image-", cancellation).ConfigureAwait(false);
-        string kernel = Directory.EnumerateFiles(Path.Combine(package, "boot"), "vmlinuz-*").Single();
-        string release = Path.GetFileName(kernel)["vmlinuz-".Length..];
+        DebianKernel kernel = await DebianKernel.UnpackAsync(kernelPackage, new DebianPackages(report), cancellation).ConfigureAwait(false);
         string directory = await CacheDirectory.OnceAsync(
-            Path.Combine("small-guest", $"{release}-{InitramfsVersion()}"),
+            Path.Combine("small-guest", $"{kernel.Release}-{InitramfsVersion()}"),
             async draft =>
             {
-                report($"building an initramfs for Linux {release}");
-                byte[] archive = await Initramfs.BuildAsync(Path.Combine(package, "lib", "modules", release), cancellation).ConfigureAwait(false);
+                report($"building an initramfs for Linux {kernel.Release}");
+                byte[] archive = await Initramfs.BuildAsync(kernel.Modules, cancellation).ConfigureAwait(false);
                 await File.WriteAllBytesAsync(Path.Combine(draft, "initramfs.cpio"), archive, cancellation).ConfigureAwait(false);
             }).ConfigureAwait(false);
-        return new SmallGuest(kernel, Path.Combine(directory, "initramfs.cpio"));
+        return new SmallGuest(kernel.Image, Path.Combine(directory, "initramfs.cpio"));
     }
 
     /// <summary>Writes a configuration and a new empty disk to a directory.</summary>
@@ -93,5 +90,5 @@ public sealed class SmallGuest
 
     /// <summary>Changes with the scripts inside, so that an old initramfs is not used after an update.</summary>
     private static string InitramfsVersion() =>
-        Convert.ToHexStringLower(SHA256.HashData([.. Initramfs.Resource("init.sh"), .. Initramfs.Resource("udhcpc.sh")]))[..12];
+        Convert.ToHexStringLower(SHA256.HashData([.. Initramfs.Resource("init.sh"), .. Initramfs.Resource("setup.sh"), .. Initramfs.Resource("udhcpc.sh")]))[..12];
 }

@@ -3,27 +3,11 @@
 # and powers off; a check that fails ends this process, which makes the kernel panic and the guest count as crashed.
 # Otherwise it gives a shell on the console.
 
-/bin/busybox mkdir -p /proc /sys /dev /tmp /etc /sbin
-/bin/busybox --install -s /bin
-export PATH=/bin HOME=/ PS1='guest# '
-
-# What the kernel runs when the toolstack asks for it: this shell, as init, would not hear busybox's own signals.
-for action in poweroff reboot; do
-    printf '#!/bin/busybox sh\nexec /bin/busybox %s -f\n' "$action" > "/sbin/$action"
-    chmod 755 "/sbin/$action"
-done
-
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
+. /lib/setup.sh
+export HOME=/ PS1='guest# '
 
 read -r uptime _ < /proc/uptime
 echo "guest: kernel $(uname -r), up after ${uptime} s"
-
-while read -r module; do
-    # A driver for another kind of machine refuses.
-    insmod "/lib/modules/$module" 2> /dev/null
-done < /lib/modules/order
 
 option() { grep -qw "$1" /proc/cmdline; }
 

@@ -72,7 +72,7 @@ public sealed class StockXenImage
     public static async Task<StockXenImage> PrepareAsync(bool withDeviceModel, Action<string> report, CancellationToken cancellation)
     {
         DebianPackages packages = new(report);
-        string kernel = await packages.UnpackAsync(KernelPackage, "linux-image-", cancellation).ConfigureAwait(false);
+        DebianKernel kernel = await DebianKernel.UnpackAsync(KernelPackage, packages, cancellation).ConfigureAwait(false);
         string hypervisor = await packages.UnpackAsync(HypervisorPackage, null, cancellation).ConfigureAwait(false);
         List<string> tools = [];
         foreach (string package in ToolPackages)
@@ -85,8 +85,8 @@ public sealed class StockXenImage
             report("building stock Xen's dom0");
             StockXenImage image = new(draft);
             await image.WriteHypervisorAsync(hypervisor, cancellation).ConfigureAwait(false);
-            await image.WriteKernelAsync(kernel, cancellation).ConfigureAwait(false);
-            await image.WriteRamdiskAsync(kernel, tools, cancellation).ConfigureAwait(false);
+            await image.WriteKernelAsync(kernel.Image, cancellation).ConfigureAwait(false);
+            await image.WriteRamdiskAsync(kernel.Modules, tools, cancellation).ConfigureAwait(false);
         }).ConfigureAwait(false);
         StockXenImage complete = new(directory);
         return withDeviceModel
@@ -108,8 +108,6 @@ public sealed class StockXenImage
         return copy.ToArray();
     }
 
-    private static string FindKernel(string package) => Directory.EnumerateFiles(Path.Combine(package, "boot"), "vmlinuz-*").Single();
-
     private async Task WriteHypervisorAsync(string package, CancellationToken cancellation)
     {
         string compressed = Directory.EnumerateFiles(Path.Combine(package, "boot"), "xen-*.gz").Single(path => File.ResolveLinkTarget(path, false) is null);
@@ -119,21 +117,15 @@ public sealed class StockXenImage
         await content.CopyToAsync(target, cancellation).ConfigureAwait(false);
     }
 
-    private async Task WriteKernelAsync(string package, CancellationToken cancellation)
+    private async Task WriteKernelAsync(string kernel, CancellationToken cancellation)
     {
-        byte[] elf = await GuestKernel.LoadAsync(FindKernel(package), cancellation).ConfigureAwait(false);
+        byte[] elf = await GuestKernel.LoadAsync(kernel, cancellation).ConfigureAwait(false);
         await File.WriteAllBytesAsync(Kernel, elf, cancellation).ConfigureAwait(false);
     }
 
-    private async Task WriteRamdiskAsync(string kernelPackage, IReadOnlyList<string> toolPackages, CancellationToken cancellation)
+    private async Task WriteRamdiskAsync(string modules, IReadOnlyList<string> toolPackages, CancellationToken cancellation)
     {
-        CpioArchive archive = new();
-        foreach (string directory in Directories)
-        {
-            archive.AddDirectory(directory);
-        }
-
-        archive.AddCharacterDevice("dev/console", 5, 1);
+        CpioArchive archive = Initramfs.Begin(Directories);
         archive.AddFile("init", Resource("dom0.sh"), executable: true);
         archive.AddFile("etc/xen/scripts/block", Resource("block.sh"), executable: true);
         archive.AddFile("etc/xen/scripts/vif", Resource("vif.sh"), executable: true);
@@ -141,23 +133,11 @@ public sealed class StockXenImage
         archive.AddLink("run", "var/run");
         Dom0Programs.AddFile(archive, "bin/busybox", Busybox);
         await Dom0Programs.AddAsync(archive, toolPackages, Programs(toolPackages), cancellation).ConfigureAwait(false);
-        string release = Path.GetFileName(FindKernel(kernelPackage))["vmlinuz-".Length..];
-        await AddModulesAsync(archive, Path.Combine(kernelPackage, "lib", "modules", release), cancellation).ConfigureAwait(false);
+        await new KernelModules(modules).AddToAsync(archive, ModuleNames, cancellation).ConfigureAwait(false);
         await File.WriteAllBytesAsync(Ramdisk, archive.ToArray(), cancellation).ConfigureAwait(false);
     }
 
     private static IEnumerable<(string Source, string Path)> Programs(IReadOnlyList<string> packages) =>
         Tools.Select(name => $"{ToolDirectory}/{name}").Select(path => (Dom0Programs.Find(packages, path), path))
             .Concat(StoreTools.Select(name => (Dom0Programs.Find(packages, $"usr/bin/{name}"), $"bin/{name}")));
-
-    private static async Task AddModulesAsync(CpioArchive archive, string directory, CancellationToken cancellation)
-    {
-        IReadOnlyList<KernelModule> modules = await new KernelModules(directory).LoadAsync(ModuleNames, cancellation).ConfigureAwait(false);
-        foreach (KernelModule module in modules)
-        {
-            archive.AddFile($"lib/modules/{module.Name}.ko", module.Content);
-        }
-
-        archive.AddFile("lib/modules/order", Encoding.ASCII.GetBytes(string.Concat(modules.Select(module => $"{module.Name}.ko\n"))));
-    }
 }

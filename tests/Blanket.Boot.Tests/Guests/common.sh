@@ -6,22 +6,9 @@ fail() {
     exit 1
 }
 
-# Mounts, drivers, and the first disk.
+# What every small guest does first, and the first disk.
 start() {
-    /bin/busybox mkdir -p /proc /sys /dev /tmp /sbin
-    /bin/busybox --install -s /bin
-    export PATH=/bin
-    # What the kernel runs when it is asked to shut down; a shell as init would not hear busybox's own signals.
-    for action in poweroff reboot; do
-        printf '#!/bin/busybox sh\nexec /bin/busybox %s -f\n' "$action" > "/sbin/$action"
-        chmod 755 "/sbin/$action"
-    done
-    mount -t proc proc /proc
-    mount -t sysfs sysfs /sys
-    mount -t devtmpfs devtmpfs /dev
-    while read -r module; do
-        insmod "/lib/modules/$module" 2> /dev/null
-    done < /lib/modules/order
+    . /lib/setup.sh
     tries=300
     while [ ! -e /dev/xvda ]; do
         [ "$tries" -gt 0 ] || fail 'no disk'
