@@ -19,10 +19,14 @@ public class SerialPortTests
 
         internal int StatusReads { get; private set; }
 
+        /// <summary>Reads of the status that it is busy for from now on.</summary>
+        internal int BusyReads { get; set; }
+
         public override ulong Read(ulong offset, int size)
         {
             StatusReads += offset == 5 ? 1 : 0;
-            return !IsPresent ? 0xff : offset == 5 ? (IsStuck ? 0u : 0x60u) : _registers[offset];
+            bool isBusy = offset == 5 && (IsStuck || BusyReads-- > 0);
+            return !IsPresent ? 0xff : offset == 5 ? (isBusy ? 0u : 0x60u) : _registers[offset];
         }
 
         public override void Write(ulong offset, int size, ulong value)
@@ -51,6 +55,21 @@ public class SerialPortTests
 
     [Fact]
     public void WithoutAUartThereIsNoPort() => Assert.Null(SerialPort.Create(new DeviceRegisters(new FakeUart { IsPresent = false }, 8)));
+
+    /// <summary>Whoever reads the other end need not run all the time.</summary>
+    [Fact]
+    public void ALineIsNotLostWhileTheOtherEndSleeps()
+    {
+        FakeUart uart = new();
+        SerialPort port = SerialPort.Create(new DeviceRegisters(uart, 8))!;
+        for (int i = 0; i < 20; i++)
+        {
+            uart.BusyReads = 400_000;
+            port.Write("0123456789abcdef"u8);
+        }
+
+        Assert.Equal(20 * 16, uart.Sent.Count);
+    }
 
     [Fact]
     public void AStuckUartIsGivenUp()

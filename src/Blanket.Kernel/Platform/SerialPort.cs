@@ -4,8 +4,8 @@ using Blanket.Machine;
 namespace Blanket.Kernel.Platform;
 
 /// <summary>
-/// A 16550-compatible UART as a place for log lines: 115,200 baud, 8 data bits, no parity, polled. A device that never
-/// gets ready costs a bounded wait a byte and after some of them nothing any more.
+/// A 16550-compatible UART as a place for log lines: 115,200 baud, 8 data bits, no parity, polled. What is behind it may be a program of L0's side
+/// that does not run for a while, so each wait may take a second; a device that never gets ready costs some of these in a row and then nothing any more.
 /// </summary>
 public sealed class SerialPort : LogSink
 {
@@ -18,7 +18,10 @@ public sealed class SerialPort : LogSink
     private const byte DivisorAccess = 0x80, EightBits = 0x03, FifoEnableAndClear = 0x07, DtrRtsOut2 = 0x0b;
     private const byte TransmitterEmpty = 0x20;
     private const int FifoSize = 16;
-    private const int MaximumPolls = 200_000;
+    private const ulong Patience = 1_000_000_000;
+
+    // In case the time stands still.
+    private const int MaximumPolls = 2_000_000;
     private const int MaximumTimeouts = 16;
 
     private readonly DeviceRegisters _registers;
@@ -79,12 +82,21 @@ public sealed class SerialPort : LogSink
             return false;
         }
 
+        ulong end = 0;
         for (int i = 0; i < MaximumPolls; i++)
         {
             if ((_registers.Read8(LineStatus) & TransmitterEmpty) != 0)
             {
                 _room = FifoSize;
+                _timeouts = 0;
                 return true;
+            }
+
+            ulong now = SystemTime.Now;
+            end = i == 0 ? now + Patience : end;
+            if (now >= end)
+            {
+                break;
             }
 
             Cpu.Pause();
