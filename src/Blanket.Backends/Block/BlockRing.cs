@@ -113,10 +113,10 @@ internal sealed class BlockRing : RingWorker
     }
 
     /// <summary>Goes on with work that was put off, or that the disk's limits let through now.</summary>
-    internal void Continue()
+    internal void ResumeOrWake()
     {
         Resume();
-        if (WakeTime <= Bus.Now)
+        if (Bus.IsDue(WakeTime))
         {
             Kick();
         }

@@ -48,6 +48,9 @@ public sealed class BackendBus
     /// <summary>Nanoseconds of a clock that never goes back.</summary>
     internal ulong Now => _host.Now;
 
+    /// <summary>Whether a wake time has come; the clock is not read for <see cref="Never"/>.</summary>
+    internal bool IsDue(ulong wakeTime) => wakeTime != Never && wakeTime <= Now;
+
     /// <summary>The connection to xenstore.</summary>
     internal BackendStore Store { get; }
 

@@ -14,7 +14,6 @@ namespace Blanket.Backends;
 /// </summary>
 internal sealed class VifReceive : RingWorker
 {
-    private readonly BackendBus _bus;
     private readonly VifDevice _vif;
     private readonly NetworkSwitch _switch;
     private readonly RingPages _pages = new(1);
@@ -32,7 +31,6 @@ internal sealed class VifReceive : RingWorker
     internal VifReceive(BackendBus bus, VifDevice vif, NetworkSwitch owner)
         : base(bus)
     {
-        _bus = bus;
         _vif = vif;
         _switch = owner;
     }
@@ -97,7 +95,7 @@ internal sealed class VifReceive : RingWorker
     /// <summary>Looks after packets that were taken, or have waited for long.</summary>
     internal void KickIfNeeded()
     {
-        if (Interlocked.Exchange(ref _hasNew, 0) != 0 || Volatile.Read(ref _wakeTime) <= _bus.Now)
+        if (Interlocked.Exchange(ref _hasNew, 0) != 0 || Bus.IsDue(WakeTime))
         {
             Kick();
         }
@@ -210,7 +208,7 @@ internal sealed class VifReceive : RingWorker
     /// <summary>Whether a packet that there is no room for stays, so that those behind it stay too.</summary>
     private bool MayWait(Packet packet) =>
         !packet.IsFlooded && packet.Source.MayWait && SlotsOf(packet) <= (uint)_ring.Entries
-        && (_blockedSince == BackendBus.Never || _bus.Now - _blockedSince < NetLimits.ReceivePatience);
+        && (_blockedSince == BackendBus.Never || Bus.Now - _blockedSince < NetLimits.ReceivePatience);
 
     private void NoteBlocked(bool isBlocked)
     {
@@ -221,7 +219,7 @@ internal sealed class VifReceive : RingWorker
             return;
         }
 
-        ulong now = _bus.Now;
+        ulong now = Bus.Now;
         if (_blockedSince == BackendBus.Never)
         {
             _blockedSince = now;
@@ -231,7 +229,7 @@ internal sealed class VifReceive : RingWorker
         {
             ulong end = _blockedSince + NetLimits.ReceivePatience;
             Volatile.Write(ref _wakeTime, _features.NotifiesReceive ? end : Math.Min(end, now + NetLimits.ReceivePollInterval));
-            _bus.RequestProcess();
+            Bus.RequestProcess();
         }
     }
 

@@ -22,7 +22,6 @@ internal sealed class VifTransmit : RingWorker
     /// <summary>Pages that are let go of together; more than a packet has.</summary>
     private const int BatchSize = 64;
 
-    private readonly BackendBus _bus;
     private readonly VifDevice _vif;
     private readonly NetworkSwitch _switch;
     private readonly RingPages _pages = new(1);
@@ -47,7 +46,6 @@ internal sealed class VifTransmit : RingWorker
     internal VifTransmit(BackendBus bus, VifDevice vif, NetworkSwitch owner)
         : base(bus)
     {
-        _bus = bus;
         _vif = vif;
         _switch = owner;
         PacketSource origin = new Origin(this);
@@ -128,7 +126,7 @@ internal sealed class VifTransmit : RingWorker
     /// <summary>Looks after packets that have come back, or may go on now.</summary>
     internal void KickIfNeeded()
     {
-        if (Volatile.Read(ref _released) != None || Volatile.Read(ref _wakeTime) <= _bus.Now)
+        if (Volatile.Read(ref _released) != None || Bus.IsDue(WakeTime))
         {
             Kick();
         }
@@ -178,10 +176,10 @@ internal sealed class VifTransmit : RingWorker
             }
 
             uint length = _taken.Requests[0].Size;
-            if (!_rate.TryTake(length, _bus.Now))
+            if (!_rate.TryTake(length, Bus.Now))
             {
                 Volatile.Write(ref _wakeTime, _rate.NextRenewal);
-                _bus.RequestProcess();
+                Bus.RequestProcess();
                 return false;
             }
 
