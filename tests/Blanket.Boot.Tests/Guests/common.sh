@@ -1,6 +1,7 @@
 # Sourced by the first processes of the test guests.
 
 fail() {
+    dmesg | tail -n 20
     echo "failed: $1"
     sleep 1
     exit 1
@@ -9,6 +10,8 @@ fail() {
 # What every small guest does first, and the first disk.
 start() {
     . /lib/setup.sh
+    # A message of the kernel's must not fall into a line that a test waits for.
+    dmesg -n 1
     tries=300
     while [ ! -e /dev/xvda ]; do
         [ "$tries" -gt 0 ] || fail 'no disk'
