@@ -2,13 +2,12 @@ namespace Blanket.Machine;
 
 /// <summary>
 /// Frames that hold the objects of one owner (the hypervisor itself, a domain) and are freed as a whole.
-/// 'new' works only between <see cref="Enter"/> and <see cref="Leave"/>. On the host flavour the collector owns the objects instead.
+/// 'new' works only between <see cref="Enter"/> or <see cref="TryEnter"/> and <see cref="Leave"/>. On the host flavour the collector owns the objects,
+/// and the frames are taken all the same.
 /// </summary>
 public sealed unsafe class Arena
 {
-#if METAL
-    private static SpinLock s_lock = default;
-    private static Arena? s_current;
+    private const int BlockHeaderSize = 16;
 
     // Arena frames are chained: each block's first word is the physical address of the block before it, its second word the order.
     private ulong _lastBlock;
@@ -16,25 +15,38 @@ public sealed unsafe class Arena
     private nuint _limit;
     private ulong _frames;
 
-    private const uint BlockHeaderSize = 16;
-
     /// <summary>Frames that it holds.</summary>
     public ulong Frames => _frames;
 
-    /// <summary>Directs 'new' to this arena, for one CPU at a time.</summary>
-    public void Enter()
+    /// <summary>Directs 'new' to this arena, for one CPU at a time, with memory for all that is created until <see cref="Leave"/>.</summary>
+    /// <param name="bytes">At least what that takes; what of it is not used is given back.</param>
+    /// <returns>False when memory is out; then 'new' works no more than before.</returns>
+    public bool TryEnter(int bytes)
     {
-        s_lock.Acquire();
-        s_current = this;
-        Internal.Runtime.Allocation.Enter(_cursor, _limit, &Refill);
+        AcquireLock();
+        if (_limit - _cursor < (nuint)bytes && !TryAddBlock((nuint)bytes))
+        {
+            ReleaseLock();
+            return false;
+        }
+
+        Direct();
+        return true;
     }
 
-    /// <summary>Ends what <see cref="Enter"/> began.</summary>
+    /// <summary>Directs 'new' to this arena, for one CPU at a time. When memory runs out the hypervisor ends: at boot only.</summary>
+    public void Enter()
+    {
+        AcquireLock();
+        Direct();
+    }
+
+    /// <summary>Ends what <see cref="Enter"/> or <see cref="TryEnter"/> began, and gives back the frames that are not needed.</summary>
     public void Leave()
     {
-        _cursor = Internal.Runtime.Allocation.Leave(out _limit);
-        s_current = null;
-        s_lock.Release();
+        EndDirection();
+        Trim();
+        ReleaseLock();
     }
 
     /// <summary>Frees all objects at once; nothing may refer to them any more. The arena is empty and usable afterwards.</summary>
@@ -54,9 +66,8 @@ public sealed unsafe class Arena
         }
     }
 
-    private static bool Refill(nuint size, nuint* start, nuint* end)
+    private bool TryAddBlock(nuint size)
     {
-        Arena arena = s_current!;
         int order = 0;
         while ((1UL << (order + Cpu.PageShift)) < size + BlockHeaderSize)
         {
@@ -71,34 +82,94 @@ public sealed unsafe class Arena
         ulong physical = frame << Cpu.PageShift;
         ulong bytes = 1UL << (order + Cpu.PageShift);
         PhysicalMemory.Bytes(physical, (int)bytes).Clear();
-        PhysicalMemory.At<ulong>(physical) = arena._lastBlock;
+        PhysicalMemory.At<ulong>(physical) = _lastBlock;
         PhysicalMemory.At<ulong>(physical + 8) = (ulong)order;
-        arena._lastBlock = physical;
-        arena._frames += 1UL << order;
-        *start = PhysicalMemory.LinearAddress(physical, bytes) + BlockHeaderSize;
-        *end = *start - BlockHeaderSize + (nuint)bytes;
+        _lastBlock = physical;
+        _frames += 1UL << order;
+        nuint start = PhysicalMemory.LinearAddress(physical, bytes);
+        _cursor = start + BlockHeaderSize;
+        _limit = start + (nuint)bytes;
         return true;
     }
 
+    /// <summary>Frees the upper half of the last block as long as nothing is in it.</summary>
+    private void Trim()
+    {
+        if (_lastBlock == 0)
+        {
+            return;
+        }
+
+        ref ulong order = ref PhysicalMemory.At<ulong>(_lastBlock + 8);
+        nuint half = (_limit - PhysicalMemory.LinearAddress(_lastBlock, BlockHeaderSize)) / 2;
+        while (order > 0 && _cursor <= _limit - half)
+        {
+            order--;
+            FrameAllocator.Free((_lastBlock >> Cpu.PageShift) + (1UL << (int)order), (int)order);
+            _frames -= 1UL << (int)order;
+            _limit -= half;
+            half /= 2;
+        }
+    }
+
+#if METAL
+    private static SpinLock s_lock = default;
+    private static Arena? s_current;
+
     /// <summary>Prepares the lock of all arenas; once at boot.</summary>
     public static void InitializeLock() => s_lock = new SpinLock(LockClass.Construction);
+
+    private static void AcquireLock() => s_lock.Acquire();
+
+    private static void ReleaseLock() => s_lock.Release();
+
+    private void Direct()
+    {
+        s_current = this;
+        Internal.Runtime.Allocation.Enter(_cursor, _limit, &Refill);
+    }
+
+    private void EndDirection()
+    {
+        _cursor = Internal.Runtime.Allocation.Leave(out _limit);
+        s_current = null;
+    }
+
+    private static bool Refill(nuint size, nuint* start, nuint* end)
+    {
+        Arena arena = s_current!;
+        bool added = arena.TryAddBlock(size);
+        *start = arena._cursor;
+        *end = arena._limit;
+        return added;
+    }
 #else
-    /// <summary>Frames that it holds; none on the host flavour.</summary>
-    public ulong Frames => 0;
-
-    public void Enter()
-    {
-    }
-
-    public void Leave()
-    {
-    }
-
-    public void Release()
-    {
-    }
-
+    /// <summary>Prepares the lock of all arenas; once at boot.</summary>
     public static void InitializeLock()
+    {
+    }
+
+    /// <summary>Host tests: takes bytes of the current block, as 'new' does; false when they are not there.</summary>
+    public bool TryTake(int bytes)
+    {
+        bool fits = (nuint)bytes <= _limit - _cursor;
+        _cursor += fits ? (nuint)bytes : 0;
+        return fits;
+    }
+
+    private static void AcquireLock()
+    {
+    }
+
+    private static void ReleaseLock()
+    {
+    }
+
+    private static void Direct()
+    {
+    }
+
+    private static void EndDirection()
     {
     }
 #endif

@@ -16,6 +16,9 @@ public abstract class BackendOwner
 /// <summary>The backend of one device of a guest.</summary>
 public abstract class BackendDevice
 {
+    /// <summary>Bytes that the objects of a device take of an arena at most: those of a vif or a disk with all its queues.</summary>
+    public const int ObjectSize = 768 << 10;
+
     private protected BackendDevice(BackendBus bus, BackendOwner owner, Domain domain)
     {
         Bus = bus;

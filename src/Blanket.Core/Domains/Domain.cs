@@ -24,6 +24,9 @@ public sealed partial class Domain
     /// <summary>The most bytes of a domain's name.</summary>
     public const int MaximumNameLength = 64;
 
+    /// <summary>Bytes that a domain takes of an arena at most, and also its tables of event channels and grants together, without its vCPUs.</summary>
+    public const int ObjectSize = 32 << 10;
+
     private NameBuffer _name;
     private int _nameLength;
     private int _isShuttingDown;

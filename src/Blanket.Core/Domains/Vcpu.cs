@@ -7,6 +7,9 @@ namespace Blanket.Core.Domains;
 /// <summary>A virtual CPU of a domain. What entry code touches is in <see cref="State"/>; the rest is here.</summary>
 public sealed partial class Vcpu
 {
+    /// <summary>Bytes that its objects take of an arena at most.</summary>
+    public const int ObjectSize = 2 << 10;
+
     private readonly ulong _stateFrame;
 
     /// <summary>A vCPU that is not yet initialised.</summary>

@@ -8,6 +8,9 @@ public static class FrameOwners
     private const int LeafBits = 7;
     private const int LeafSize = 1 << LeafBits;
 
+    /// <summary>Bytes that <see cref="CreateEntry"/> takes of the arena at most.</summary>
+    public const int ObjectSize = 2 << 10;
+
     // Two levels: domain ids go up to 0x7fff, and few are in use. Ids are given out in turn, so a leaf without domains moves to where the next
     // domain comes: there are never more leaves than ids in use at one time need.
     private static Domain?[]?[]? s_owners;

@@ -16,6 +16,9 @@ internal sealed class Guest : DomainObserver
     /// <summary>The most vifs of a guest.</summary>
     internal const int MaximumVifs = 16;
 
+    /// <summary>Bytes that a place takes of the arena at most.</summary>
+    internal const int ObjectSize = 8 << 10;
+
     /// <summary>A place for a guest.</summary>
     internal Guest()
     {

@@ -41,12 +41,12 @@ internal static class GuestBuilder
             return Fail(guest, "its kernel or ramdisk in the boot bundle is damaged"u8);
         }
 
-        if (!TryCreateDomain(guest, out Domain domain))
+        if (!CreateDomain(guest))
         {
             return Fail(guest, "not enough memory for its records"u8);
         }
 
-        guest.Domain = domain;
+        Domain domain = guest.Domain!;
         if (!TryShareInfo(domain)
             || ServiceChannels.AllocateUnbound(domain, out uint storePort) != 0
             || ServiceChannels.AllocateUnbound(domain, out uint consolePort) != 0)
@@ -71,20 +71,12 @@ internal static class GuestBuilder
 
         domain.Grants!.Preset(ReservedConsole, DomainId.Services, result.ConsoleFrame);
         domain.Grants.Preset(ReservedStore, DomainId.Services, result.StoreFrame);
-        guest.Arena.Enter();
-        StoreService.Acquire();
-        bool connected = StoreService.Connect(domain, in guest.Record, result.StoreFrame, storePort);
-        StoreService.Release();
-        guest.Arena.Leave();
-        if (!connected)
+        if (!TryConnectStore(guest, domain, result.StoreFrame, storePort))
         {
             return Fail(guest, "xenstore cannot take it"u8);
         }
 
-        guest.Arena.Enter();
-        bool hasDevices = guest.Devices.CreateAll(bundle, domain, result.ConsoleFrame, consolePort);
-        guest.Arena.Leave();
-        if (!hasDevices)
+        if (!guest.Devices.CreateAll(bundle, domain, result.ConsoleFrame, consolePort))
         {
             return false;
         }
@@ -93,30 +85,80 @@ internal static class GuestBuilder
         return true;
     }
 
-    private static bool TryCreateDomain(Guest guest, out Domain domain)
+    private static bool TryConnectStore(Guest guest, Domain domain, ulong frame, uint port)
     {
-        guest.Arena.Enter();
-        domain = new Domain(NextDomainId(), (int)guest.Record.MaximumVcpus);
-        domain.CreateEventChannels();
-        bool created = domain.CreateGrantTable();
+        if (!guest.Arena.TryEnter(StoreService.ObjectSize))
+        {
+            return false;
+        }
+
+        StoreService.Acquire();
+        bool connected = StoreService.Connect(domain, in guest.Record, frame, port);
+        StoreService.Release();
+        guest.Arena.Leave();
+        return connected;
+    }
+
+    private static bool CreateDomain(Guest guest)
+    {
+        if (!guest.Arena.TryEnter(Domain.ObjectSize))
+        {
+            return false;
+        }
+
+        Domain domain = new(NextDomainId(), (int)guest.Record.MaximumVcpus);
+        guest.Arena.Leave();
+
+        // The table of owners outlives the domain.
+        if (!Memory.BootArena.TryEnter(FrameOwners.ObjectSize))
+        {
+            guest.Arena.Release();
+            return false;
+        }
+
+        FrameOwners.CreateEntry(domain);
+        Memory.BootArena.Leave();
+        guest.Domain = domain;
+        bool isCounted = Scheduler.CountTimers(domain.Vcpus.Length);
         domain.SetName(guest.Name);
         ((ReadOnlySpan<byte>)guest.Record.Uuid).CopyTo(domain.Uuid);
         domain.MaximumFrames = guest.Record.MaximumMemoryKiB * BytesPerKiB >> Cpu.PageShift;
         domain.Observer = guest;
         domain.Share.Set(guest.Record.Weight, guest.Record.Cap, SystemTime.Now);
-        for (int i = 0; i < domain.Vcpus.Length && created; i++)
+        return isCounted && CreateTables(guest, domain) && CreateVcpus(guest, domain);
+    }
+
+    private static bool CreateTables(Guest guest, Domain domain)
+    {
+        if (!guest.Arena.TryEnter(Domain.ObjectSize))
         {
-            created = TryCreateVcpu(domain, i, AffinityOf(guest, i));
+            return false;
         }
 
-        created &= Scheduler.CountTimers(domain.Vcpus.Length);
+        domain.CreateEventChannels();
+        bool created = domain.CreateGrantTable();
         guest.Arena.Leave();
-
-        // The table of owners outlives the domain.
-        Memory.BootArena.Enter();
-        FrameOwners.CreateEntry(domain);
-        Memory.BootArena.Leave();
         return created;
+    }
+
+    private static bool CreateVcpus(Guest guest, Domain domain)
+    {
+        for (int i = 0; i < domain.Vcpus.Length; i++)
+        {
+            if (!guest.Arena.TryEnter(Vcpu.ObjectSize))
+            {
+                return false;
+            }
+
+            bool created = CreateVcpu(domain, i, AffinityOf(guest, i));
+            guest.Arena.Leave();
+            if (!created)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     /// <summary>CPUs that the configuration allows a vCPU; those that L0 does not have are not counted.</summary>
@@ -134,7 +176,7 @@ internal static class GuestBuilder
         return new CpuSet { Low = affinity[0], High = affinity[1] };
     }
 
-    private static bool TryCreateVcpu(Domain domain, int id, CpuSet affinity)
+    private static bool CreateVcpu(Domain domain, int id, CpuSet affinity)
     {
         if (!FrameAllocator.TryAllocate(VcpuState.Order, ulong.MaxValue, out ulong frame))
         {

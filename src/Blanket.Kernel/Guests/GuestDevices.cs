@@ -22,7 +22,7 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
     /// <summary>Devices that have not let go yet.</summary>
     internal int Count => _count;
 
-    /// <summary>Creates the console, disks and vifs of a domain that xenstore knows. In the arena of the domain.</summary>
+    /// <summary>Creates the console, disks and vifs of a domain that xenstore knows, in the domain's arena.</summary>
     /// <returns>False when one of them could not be had; the log says which.</returns>
     internal bool CreateAll(in BundleReader bundle, Domain domain, ulong consoleFrame, uint consolePort)
     {
@@ -80,7 +80,13 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
         ConsolePort? outside = XenPlatform.Console != null
             ? XenPlatform.Console.FindPort(guest.Record.ConsolePort)
             : DeviceRegistry.Found.FindConsole(name.Slice(0, 8 + guest.Name.Length));
+        if (!TryEnterArena("console"u8))
+        {
+            return false;
+        }
+
         int error = PrimaryConsole.Create(BackendService.Bus, this, domain, outside, frame, port, out PrimaryConsole? console);
+        guest.Arena.Leave();
         return Add(console, error, "console"u8);
     }
 
@@ -112,7 +118,13 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
                 BytesPerSecond = disk.BytesPerSecond,
                 RequestsPerSecond = disk.RequestsPerSecond,
             };
+            if (!TryEnterArena("disk"u8))
+            {
+                return false;
+            }
+
             int error = VbdDevice.Create(BackendService.Bus, this, domain, device, in settings, out VbdDevice? vbd);
+            guest.Arena.Leave();
             if (!Add(vbd, error, "disk"u8))
             {
                 return false;
@@ -133,7 +145,13 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
         for (uint i = 0; i < guest.Record.VifCount; i++)
         {
             BootBundleVif vif = bundle.Vif((int)(guest.Record.FirstVif + i));
+            if (!TryEnterArena("vif"u8))
+            {
+                return false;
+            }
+
             int error = Bridges.CreateVif(this, domain, bundle.Bridge((int)vif.Bridge).Name, in vif, out BackendDevice? device);
+            guest.Arena.Leave();
             if (!Add(device, error, "vif"u8))
             {
                 return false;
@@ -141,6 +159,12 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
         }
 
         return true;
+    }
+
+    private bool TryEnterArena(ReadOnlySpan<byte> kind)
+    {
+        bool entered = guest.Arena.TryEnter(BackendDevice.ObjectSize);
+        return entered || Add(null, -Abi.Xen.Errno.ENOMEM, kind);
     }
 
     private bool Add(BackendDevice? device, int error, ReadOnlySpan<byte> kind)

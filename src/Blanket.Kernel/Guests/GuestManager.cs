@@ -109,7 +109,7 @@ internal static class GuestManager
         }
 
         known?.Forget();
-        guest = FindPlace();
+        guest = CreatePlace();
         if (guest == null)
         {
             return -Errno.ENOSPC;
@@ -140,18 +140,20 @@ internal static class GuestManager
         return 0;
     }
 
-    private static Guest? FindPlace()
+    /// <summary>A free place, which is made if need be; null when there are too many, or memory is out.</summary>
+    private static Guest? CreatePlace()
     {
         for (int i = 0; i < s_guests!.Length; i++)
         {
             if (s_guests[i] == null)
             {
-                if (FrameAllocator.FreeFrames < FrameAllocator.Reserve)
+                if (!Memory.BootArena.TryEnter(Guest.ObjectSize))
                 {
                     return null;
                 }
 
-                s_guests[i] = CreatePlace();
+                s_guests[i] = new Guest();
+                Memory.BootArena.Leave();
             }
 
             if (!s_guests[i]!.IsConfigured)
@@ -161,14 +163,6 @@ internal static class GuestManager
         }
 
         return null;
-    }
-
-    private static Guest CreatePlace()
-    {
-        Memory.BootArena.Enter();
-        Guest guest = new();
-        Memory.BootArena.Leave();
-        return guest;
     }
 
     /// <summary>Starts all guests.</summary>

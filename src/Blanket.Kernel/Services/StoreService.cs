@@ -56,6 +56,9 @@ internal sealed class StoreService : StoreHost
         s_lock.Release();
     }
 
+    /// <summary>Bytes that <see cref="Connect"/> takes of the arena at most.</summary>
+    internal const int ObjectSize = 32 << 10;
+
     /// <summary>Takes the store's lock.</summary>
     internal static void Acquire() => s_lock.Acquire();
 

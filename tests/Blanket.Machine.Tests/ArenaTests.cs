@@ -1,0 +1,62 @@
+namespace Blanket.Machine.Tests;
+
+/// <summary>An arena has the memory before objects are created in it, or says so.</summary>
+[Collection("machine")]
+public sealed class ArenaTests
+{
+    private const int StepSize = 64 << 10;
+
+    public ArenaTests() => FrameTable.Simulate(256);
+
+    [Fact]
+    public void WithoutMemoryItIsNotEntered()
+    {
+        Arena arena = new();
+        ulong free = FrameAllocator.FreeFrames;
+        FrameAllocator.FailEvery(1);
+        Assert.False(arena.TryEnter(StepSize));
+        FrameAllocator.FailEvery(0);
+        Assert.Equal(free, FrameAllocator.FreeFrames);
+        Assert.True(arena.TryEnter(StepSize));
+        arena.Leave();
+    }
+
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(4000, 1)]
+    [InlineData(5000, 2)]
+    [InlineData(20000, 8)]
+    [InlineData(StepSize, 32)]
+    public void WhatIsNotNeededIsGivenBack(int used, int frames)
+    {
+        Arena arena = new();
+        ulong free = FrameAllocator.FreeFrames;
+        Assert.True(arena.TryEnter(StepSize));
+        Assert.True(arena.TryTake(used));
+        arena.Leave();
+        Assert.Equal((ulong)frames, arena.Frames);
+        Assert.Equal(free - (ulong)frames, FrameAllocator.FreeFrames);
+
+        // There is enough again, whatever is left of the last block.
+        Assert.True(arena.TryEnter(StepSize));
+        Assert.True(arena.TryTake(StepSize));
+        arena.Leave();
+        arena.Release();
+        Assert.Equal(0UL, arena.Frames);
+        Assert.Equal(free, FrameAllocator.FreeFrames);
+    }
+
+    [Fact]
+    public void AStepThatFitsTakesNoFurtherFrames()
+    {
+        Arena arena = new();
+        Assert.True(arena.TryEnter(StepSize));
+        Assert.True(arena.TryTake(5000));
+        arena.Leave();
+        Assert.True(arena.TryEnter(2000));
+        Assert.True(arena.TryTake(2000));
+        arena.Leave();
+        Assert.Equal(2UL, arena.Frames);
+        arena.Release();
+    }
+}
