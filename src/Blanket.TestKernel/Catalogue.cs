@@ -26,6 +26,13 @@ internal static unsafe class Catalogue
         One(only, "descriptors"u8, &ArgumentScenarios.Descriptors);
         One(only, "reservations"u8, &ArgumentScenarios.Reservations);
         One(only, "console-indexes"u8, &RingScenarios.ConsoleIndexes);
+        One(only, "block-requests"u8, &BlockScenarios.Requests);
+        One(only, "block-grants"u8, &BlockScenarios.Grants);
+        One(only, "block-indirect"u8, &BlockScenarios.Indirect);
+        One(only, "block-rings"u8, &BlockScenarios.Rings);
+        One(only, "net-packets"u8, &NetScenarios.Packets);
+        One(only, "net-buffers"u8, &NetScenarios.Buffers);
+        One(only, "net-rings"u8, &NetScenarios.Rings);
         One(only, "event-flood"u8, &RingScenarios.EventFlood);
         One(only, "store-indexes"u8, &RingScenarios.StoreIndexes);
     }

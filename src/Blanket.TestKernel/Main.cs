@@ -6,7 +6,7 @@ namespace Blanket.TestKernel;
 
 /// <summary>
 /// What runs: <c>crash=NAME</c>, a scenario that must cost the domain its life; <c>fuzz=ITERATIONS</c> or <c>storm=ITERATIONS</c>, with
-/// <c>seed=N</c> and <c>peer=DOMAIN</c>, on all vCPUs; or, without any, every scenario that the domain survives (<c>only=NAME</c>: one of them).
+/// <c>seed=N</c> and <c>peer=DOMAIN</c>, on all vCPUs; <c>flood=1</c>, a neighbour that asks for much (<see cref="Flood"/>); or, without any, every scenario that the domain survives (<c>only=NAME</c>: one of them).
 /// </summary>
 internal static unsafe class Main
 {
@@ -30,6 +30,10 @@ internal static unsafe class Main
         if (fuzz + storm > 0)
         {
             Fuzzer.Run(fuzz + storm, Options.Number("seed"u8, 1), isStorm: storm > 0);
+        }
+        else if (Options.Number("flood"u8, 0) != 0)
+        {
+            Flood.Run();
         }
         else
         {

@@ -26,7 +26,7 @@ public sealed class HostileGuestTests
         string[] deadly = [.. s_deadly.Select(name => TestKernel.Write(directory, name, $"crash={name}"))];
         string[] survivors = l0 is null ? ["scenarios"] : ["scenarios", "fuzz1"];
         HostileRun run = await HostileRun.RunAsync(
-            directory, [.. survivors.Select(name => TestKernel.Write(directory, name, name == "fuzz1" ? $"fuzz={Iterations} seed=1" : string.Empty)), .. deadly], l0);
+            directory, [.. survivors.Select(name => Survivor(directory, name)), .. deadly], l0);
         foreach (string name in survivors)
         {
             run.RequirePoweroff(name);
@@ -52,4 +52,9 @@ public sealed class HostileGuestTests
             run.RequireChecks($"fuzz{seed}");
         }
     }
+
+    /// <summary>The scenarios need a disk, and two vifs on one bridge.</summary>
+    private static string Survivor(BootDirectory directory, string name) => name == "scenarios"
+        ? TestKernel.Write(directory, name, string.Empty, TestGuest.Disks(directory.CreateDisk("hostile.raw", 4)), "vif = [ \"\", \"\" ]")
+        : TestKernel.Write(directory, name, $"fuzz={Iterations} seed=1");
 }

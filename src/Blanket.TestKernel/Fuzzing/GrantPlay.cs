@@ -5,12 +5,8 @@ namespace Blanket.TestKernel;
 /// <summary>Random grants of the pool's frames, to the domain itself for the most part, and their mappings, copies and transfers.</summary>
 internal static unsafe class GrantPlay
 {
-    // Two frames of entries of version 1; the first eight are reserved for the domain builder's.
-    private const int Frames = 2;
-    private const uint Entries = Frames * 512;
     private const int HandleSlots = 32;
 
-    private static ulong s_table;
     private static uint s_version;
     private static Handles s_handles;
 
@@ -24,25 +20,11 @@ internal static unsafe class GrantPlay
     /// <returns>Its first frame.</returns>
     internal static ulong Initialize()
     {
-        ulong* frames = stackalloc ulong[Frames];
-        GrantSetupArgument setup = default;
-        setup.Domain = DomainId.Self;
-        setup.FrameCount = Frames;
-        setup.FrameList = (ulong)frames;
-        Domain.Require(Hypercall.Grant(GrantTableOp.SetupTable, &setup));
-        Domain.Require(setup.Status);
-        s_table = Page.Take().Address;
-        Page.Take();
-        for (int i = 0; i < Frames; i++)
-        {
-            Domain.Require(Hypercall.UpdateMapping(s_table + (ulong)i * PageEntry.PageSize, PageEntry.Make(frames[i], PageEntry.ReadWritePage)));
-        }
-
         s_version = 1;
-        return frames[0];
+        return GrantTable.Map();
     }
 
-    internal static uint Reference() => Dice.Once(20) ? (uint)Dice.Interesting() : 8 + Dice.Below(Dice.Once(10) ? Entries : 40);
+    internal static uint Reference() => Dice.Once(20) ? (uint)Dice.Interesting() : 8 + Dice.Below(Dice.Once(10) ? GrantTable.Entries : 40);
 
     /// <summary>Writes an entry, whatever is in use of it.</summary>
     internal static bool Offer()
@@ -53,7 +35,7 @@ internal static unsafe class GrantPlay
         ushort domain = Dice.Once(6) ? Dice.DomainNumber() : Partner();
         if (s_version == 2)
         {
-            byte* entry = (byte*)s_table + reference * GrantTableEntry.SizeV2;
+            byte* entry = (byte*)GrantTable.Address + reference * GrantTableEntry.SizeV2;
             *(ushort*)entry = flags;
             *(ushort*)(entry + 2) = domain;
             *(uint*)(entry + 4) = (uint)Dice.Interesting();
@@ -61,10 +43,7 @@ internal static unsafe class GrantPlay
         }
         else
         {
-            byte* entry = (byte*)s_table + reference * GrantTableEntry.SizeV1;
-            *(ushort*)entry = flags;
-            *(ushort*)(entry + 2) = domain;
-            *(uint*)(entry + 4) = (uint)frame;
+            GrantTable.Set(reference, flags, domain, frame);
         }
 
         return true;

@@ -1,5 +1,6 @@
 using System.Runtime;
 using System.Runtime.CompilerServices;
+using System.Threading;
 using Blanket.Abi.Xen;
 
 namespace Blanket.TestKernel;
@@ -151,4 +152,20 @@ internal static unsafe class Domain
     }
 
     internal static void Yield() => Hypercall.Sched(SchedOp.Yield, null);
+
+    /// <summary>Takes an event channel's pending bit off.</summary>
+    internal static void ClearPending(uint port)
+    {
+        const int bits = 64;
+        Interlocked.And(ref ((ulong*)(s_shared + SharedInfo.EventPendingOffset))[port / bits], ~(1UL << (int)(port % bits)));
+    }
+
+    /// <summary>Gives up the CPU until an event channel is pending.</summary>
+    internal static void Poll(uint port)
+    {
+        SchedPoll poll = default;
+        poll.Ports = (ulong)(&port);
+        poll.PortCount = 1;
+        Hypercall.Sched(SchedOp.Poll, &poll);
+    }
 }

@@ -91,7 +91,8 @@ internal static unsafe class Report
         Output.Text(": "u8);
     }
 
-    private static void Reclaim(ulong mark)
+    /// <summary>Takes frames back that were taken since a mark; they must be ordinary memory again.</summary>
+    internal static void Reclaim(ulong mark)
     {
         for (ulong pfn = mark; pfn < Domain.NextFrame; pfn++)
         {
