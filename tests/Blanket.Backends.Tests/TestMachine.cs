@@ -55,6 +55,12 @@ internal sealed class TestMachine
 
     internal ulong WakeTime => _host.WakeTime;
 
+    /// <summary>Whether interrupts, timers or other CPUs wait for whichever CPU asks.</summary>
+    internal bool MustGiveWay
+    {
+        set => _host.MustYield = value;
+    }
+
     internal BackendHost Host => _host;
 
     internal TestGuest? LastGuest { get; private set; }
@@ -82,6 +88,11 @@ internal sealed class TestMachine
             _host.HasWork = false;
             Bus.Process();
         }
+
+        if (Bus.HasPutOff)
+        {
+            Bus.TakeTurn();
+        }
     }
 
     /// <summary>Makes <see cref="RunExitPath"/> fail on all CPUs.</summary>
@@ -98,6 +109,12 @@ internal sealed class TestMachine
             {
                 _host.HasWork = false;
                 Bus.Process();
+                more = true;
+            }
+
+            if (Bus.HasPutOff)
+            {
+                Bus.TakeTurn();
                 more = true;
             }
 
@@ -143,6 +160,7 @@ internal sealed class TestMachine
     private sealed class SimulatedHost : BackendHost
     {
         internal volatile bool HasWork;
+        internal volatile bool MustYield;
         internal ulong Time;
         internal ulong WakeTime = ulong.MaxValue;
         private bool _isStoreLocked;
@@ -150,6 +168,12 @@ internal sealed class TestMachine
         public override ulong Now => Time;
 
         public override void WorkArrived() => HasWork = true;
+
+        public override bool MustGiveWay => MustYield;
+
+        public override void WorkPutOff()
+        {
+        }
 
         public override void WakeAt(ulong nanoseconds) => WakeTime = nanoseconds;
 

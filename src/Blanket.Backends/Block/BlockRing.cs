@@ -21,6 +21,9 @@ internal sealed class BlockRing : RingWorker
     /// <summary>Requests in flight at most: the entries of the largest ring.</summary>
     internal const int MaximumSlots = 128;
 
+    /// <summary>Requests between two looks for who else wants the CPU.</summary>
+    private const int RequestsBetweenChecks = 4;
+
     private const int BytesOfSector = 512;
 
     private readonly VbdDevice _vbd;
@@ -112,10 +115,9 @@ internal sealed class BlockRing : RingWorker
         return true;
     }
 
-    /// <summary>Goes on with work that was put off, or that the disk's limits let through now.</summary>
-    internal void ResumeOrWake()
+    /// <summary>Goes on with what the disk's limits let through now.</summary>
+    internal void WakeIfDue()
     {
-        Resume();
         if (Bus.IsDue(WakeTime))
         {
             Kick();
@@ -204,10 +206,15 @@ internal sealed class BlockRing : RingWorker
         }
 
         Span<byte> entry = new(_entry, 0, _layout.EntrySize);
-        for (; count > 0 && !IsStalled && IsWithinLimits(); count--)
+        for (int taken = 1; count > 0 && !IsStalled && IsWithinLimits(); taken++, count--)
         {
             _ring.TakeRequest(entry);
             TakeRequest(new BlockRequestReader(entry, _layout));
+            if (taken % RequestsBetweenChecks == 0 && Bus.MustGiveWay)
+            {
+                // What is left in the ring is found when a notification is asked for.
+                return;
+            }
         }
     }
 

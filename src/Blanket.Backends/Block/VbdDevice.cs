@@ -208,7 +208,7 @@ public sealed class VbdDevice : XenbusBackend
     {
         for (int i = 0; i < _rings.Length; i++)
         {
-            _rings[i].ResumeOrWake();
+            _rings[i].WakeIfDue();
         }
     }
 

@@ -14,11 +14,11 @@ public sealed class BackendBus
     /// <summary>No time at all: nothing has to be woken for.</summary>
     public const ulong Never = ulong.MaxValue;
 
-    /// <summary>Workers that one call runs before the rest waits for <see cref="Process"/>: workers can keep each other busy.</summary>
-    private const int RunsPerCall = 64;
+    /// <summary>Turns that one call gives before the rest is put off: workers can keep each other busy.</summary>
+    private const int TurnsPerCall = 64;
 
     private readonly BackendDevice?[] _devices;
-    private readonly ReadyWorkers[] _ready;
+    private readonly CpuWorkers[] _workers;
     private readonly BackendHost _host;
     private SpinLock _lock;
 
@@ -33,10 +33,10 @@ public sealed class BackendBus
     /// <param name="cpus">CPUs of the machine.</param>
     public BackendBus(BackendHost host, StoreClient store, int maximumDevices, int cpus)
     {
-        _ready = new ReadyWorkers[cpus];
+        _workers = new CpuWorkers[cpus];
         for (int i = 0; i < cpus; i++)
         {
-            _ready[i] = new ReadyWorkers();
+            _workers[i] = new CpuWorkers();
         }
 
         _host = host;
@@ -50,6 +50,12 @@ public sealed class BackendBus
 
     /// <summary>Whether a wake time has come; the clock is not read for <see cref="Never"/>.</summary>
     internal bool IsDue(ulong wakeTime) => wakeTime != Never && wakeTime <= Now;
+
+    /// <summary>Whether workers should end their turn soon, because others wait for this CPU.</summary>
+    internal bool MustGiveWay => _host.MustGiveWay;
+
+    /// <summary>Whether work that was put off waits on this CPU.</summary>
+    public bool HasPutOff => !_workers[Cpu.Number].PutOff.IsEmpty;
 
     /// <summary>The connection to xenstore.</summary>
     internal BackendStore Store { get; }
@@ -87,16 +93,38 @@ public sealed class BackendBus
         }
     }
 
+    /// <summary>Gives those that were put off on this CPU a turn each, until something else goes before them. The exit path calls it.</summary>
+    public void TakeTurn()
+    {
+        CpuWorkers workers = _workers[Cpu.Number];
+        CheckAbandoned();
+        for (int i = 0; i < TurnsPerCall && !workers.PutOff.IsEmpty; i++)
+        {
+            Turn(workers, workers.PutOff.Take());
+            RunReady(workers);
+            if (_host.MustGiveWay)
+            {
+                break;
+            }
+        }
+
+        if (!workers.PutOff.IsEmpty)
+        {
+            _host.WorkPutOff();
+        }
+    }
+
     /// <summary>
-    /// Has a worker do its work on this CPU before the outermost call on it returns. Workers do not run inside each other: the stack is small.
+    /// Has a worker do its work on this CPU before the outermost call on it returns, or as much as may be done at once. Workers do not run inside
+    /// each other: the stack is small.
     /// </summary>
     internal void Run(SerialWorker worker)
     {
-        ReadyWorkers ready = _ready[Cpu.Number];
-        ready.Add(worker);
-        if (ready.Running == null)
+        CpuWorkers workers = _workers[Cpu.Number];
+        workers.Ready.Add(worker);
+        if (workers.Running == null)
         {
-            RunReady(ready);
+            RunReady(workers);
         }
     }
 
@@ -105,11 +133,11 @@ public sealed class BackendBus
     /// </summary>
     internal void CheckAbandoned()
     {
-        ReadyWorkers ready = _ready[Cpu.Number];
-        SerialWorker? abandoned = ready.Running;
+        CpuWorkers workers = _workers[Cpu.Number];
+        SerialWorker? abandoned = workers.Running;
         if (abandoned != null)
         {
-            ready.Running = null;
+            workers.Running = null;
             Log.Line("a backend's handler was abandoned; its rings are closed"u8).End();
             abandoned.Abandoned();
         }
@@ -152,19 +180,46 @@ public sealed class BackendBus
         _lock.Release();
     }
 
-    private void RunReady(ReadyWorkers ready)
+    private void RunReady(CpuWorkers workers)
     {
-        for (int i = 0; i < RunsPerCall && !ready.IsEmpty; i++)
+        for (int i = 0; i < TurnsPerCall && !workers.Ready.IsEmpty; i++)
         {
-            SerialWorker worker = ready.Take();
-            ready.Running = worker;
-            worker.Work();
-            ready.Running = null;
+            Turn(workers, workers.Ready.Take());
         }
 
-        while (!ready.IsEmpty)
+        while (!workers.Ready.IsEmpty)
         {
-            ready.Take().Defer();
+            PutOff(workers, workers.Ready.Take());
         }
+    }
+
+    private void Turn(CpuWorkers workers, SerialWorker worker)
+    {
+        workers.Running = worker;
+        bool hasMore = worker.Work();
+        workers.Running = null;
+        if (hasMore)
+        {
+            PutOff(workers, worker);
+        }
+    }
+
+    private void PutOff(CpuWorkers workers, SerialWorker worker)
+    {
+        workers.PutOff.Add(worker);
+        _host.WorkPutOff();
+    }
+
+    /// <summary>The workers that have to run on a CPU. Only that CPU touches it.</summary>
+    private sealed class CpuWorkers
+    {
+        /// <summary>Those that were kicked, and run before the outermost call returns.</summary>
+        internal ReadyWorkers Ready { get; } = new();
+
+        /// <summary>Those that have had a turn and want another.</summary>
+        internal ReadyWorkers PutOff { get; } = new();
+
+        /// <summary>The worker that is at work, below in the stack; null for none.</summary>
+        internal SerialWorker? Running { get; set; }
     }
 }

@@ -15,6 +15,12 @@ public abstract class BackendHost
     /// </summary>
     public abstract void WakeAt(ulong nanoseconds);
 
+    /// <summary>Whether something waits for this CPU that goes before the backends' work: an interrupt, a timer, another CPU.</summary>
+    public abstract bool MustGiveWay { get; }
+
+    /// <summary>Work was put off on this CPU: <see cref="BackendBus.TakeTurn"/> is to be called there, as soon as nothing else goes before it.</summary>
+    public abstract void WorkPutOff();
+
     /// <summary>Takes xenstore's lock.</summary>
     public abstract void LockStore();
 

@@ -1,13 +1,10 @@
 namespace Blanket.Backends;
 
-/// <summary>The workers that have to run on one CPU, first come first served. Only that CPU touches it.</summary>
+/// <summary>Workers that wait for their turn on one CPU, first come first served. Only that CPU touches it.</summary>
 internal sealed class ReadyWorkers
 {
     private SerialWorker? _first;
     private SerialWorker? _last;
-
-    /// <summary>The worker that is at work on this CPU, below in the stack; null for none.</summary>
-    internal SerialWorker? Running { get; set; }
 
     /// <summary>Whether no worker waits.</summary>
     internal bool IsEmpty => _first == null;

@@ -67,6 +67,10 @@ internal abstract class RingWorker : SerialWorker
     private protected abstract void Report();
 
     /// <inheritdoc/>
+    // Whoever waits for the rings to be drained may free all this.
+    private protected sealed override bool MayBePutOff => !IsDrained;
+
+    /// <inheritdoc/>
     private protected sealed override bool Round()
     {
         if (IsDrained)

@@ -9,11 +9,10 @@ namespace Blanket.Backends;
 /// </summary>
 public abstract class SerialWorker
 {
-    /// <summary>Rounds that one run does before the rest waits for <see cref="BackendBus.Process"/>: guests on other CPUs must not keep this CPU here.</summary>
+    /// <summary>Rounds of one turn: guests on other CPUs must not keep this CPU here.</summary>
     private const int MaximumRounds = 4;
 
     private int _signals;
-    private int _isDeferred;
 
     private protected SerialWorker(BackendBus bus) => Bus = bus;
 
@@ -32,36 +31,24 @@ public abstract class SerialWorker
         }
     }
 
-    /// <summary>Goes on with work that was put off.</summary>
-    internal void Resume()
+    /// <summary>Does a turn of the work. Only for the bus, which calls it for a worker that was queued.</summary>
+    /// <returns>Whether more is to be done in another turn. Until then its signals stay, so that nobody else starts meanwhile.</returns>
+    internal bool Work()
     {
-        if (Interlocked.Exchange(ref _isDeferred, 0) != 0)
-        {
-            Bus.Run(this);
-        }
-    }
-
-    /// <summary>Does the work. Only for the bus, which calls it for a worker that was queued.</summary>
-    internal void Work()
-    {
-        for (int round = 0; round < MaximumRounds; round++)
+        for (int round = 1; ; round++)
         {
             int seen = Volatile.Read(ref _signals);
             bool hasMore = Round();
             if (!hasMore && Interlocked.Add(ref _signals, -seen) == 0)
             {
-                return;
+                return false;
+            }
+
+            if (MayBePutOff && (round == MaximumRounds || Bus.MustGiveWay))
+            {
+                return true;
             }
         }
-
-        Defer();
-    }
-
-    /// <summary>Puts the work off until <see cref="Resume"/>. The signals stay, so that nobody else starts meanwhile.</summary>
-    internal void Defer()
-    {
-        Volatile.Write(ref _isDeferred, 1);
-        Bus.RequestProcess();
     }
 
     /// <summary>The handler that did the work was abandoned: others may work again.</summary>
@@ -70,6 +57,9 @@ public abstract class SerialWorker
         Volatile.Write(ref _signals, 0);
         Kick();
     }
+
+    /// <summary>Whether the worker lives until its next turn.</summary>
+    private protected virtual bool MayBePutOff => true;
 
     /// <summary>One bounded round of work; only ever on one CPU at a time. True when it is known that more can be done at once.</summary>
     private protected abstract bool Round();

@@ -88,7 +88,6 @@ public sealed class ConsoleDevice : XenbusBackend
     /// <inheritdoc/>
     private protected override void ProcessRings()
     {
-        _ring.Resume();
         _ring.CheckPatience();
     }
 

@@ -90,7 +90,6 @@ public sealed class PrimaryConsole : BackendDevice
     /// <inheritdoc/>
     internal override void Process()
     {
-        _ring.Resume();
         _ring.CheckPatience();
         if (Volatile.Read(ref _isDestroyed) != 0 && !_isRemoved)
         {

@@ -185,7 +185,7 @@ public sealed class VifDevice : XenbusBackend
     {
         foreach (VifQueue queue in _queues)
         {
-            queue.Resume();
+            queue.EndBurst();
         }
     }
 

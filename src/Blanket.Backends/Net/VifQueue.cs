@@ -65,13 +65,6 @@ internal sealed class VifQueue
         return Transmit.TryFinishDetach() && Receive.TryFinishDetach();
     }
 
-    internal void Resume()
-    {
-        Transmit.Resume();
-        Receive.Resume();
-        EndBurst();
-    }
-
     internal void EndBurst()
     {
         Receive.KickIfNeeded();

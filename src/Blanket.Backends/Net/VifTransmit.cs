@@ -19,6 +19,9 @@ internal sealed class VifTransmit : RingWorker
     /// <summary>Entries of a ring of one page.</summary>
     private const int MaximumSlots = 256;
 
+    /// <summary>Packets between two looks for who else wants the CPU.</summary>
+    private const int PacketsBetweenChecks = 16;
+
     /// <summary>Pages that are let go of together; more than a packet has.</summary>
     private const int BatchSize = 64;
 
@@ -167,8 +170,13 @@ internal sealed class VifTransmit : RingWorker
             return false;
         }
 
-        while (count != 0 && _freePackets != 0)
+        for (int taken = 1; count != 0 && _freePackets != 0; taken++)
         {
+            if (taken % PacketsBetweenChecks == 0 && Bus.MustGiveWay)
+            {
+                return true;
+            }
+
             if (!TryRead(count, ref _taken))
             {
                 ReportBroken();

@@ -46,13 +46,20 @@ internal static unsafe class WorkLoop
                 GuestManager.HandleStopped();
             }
 
-            Schedule(queue, cpu, now);
+            bool isNew = Schedule(queue, cpu, now);
             if (Volatile.Read(ref block->WorkPending) != 0)
             {
                 continue;
             }
 
-            ArmTimer(queue, cpu, timers);
+            if (BackendService.HasPutOff && !isNew)
+            {
+                // A vCPU that was just chosen goes first: what was put off may be a flood of its neighbour's.
+                BackendService.Bus.TakeTurn();
+                continue;
+            }
+
+            ArmTimer(queue, cpu, timers, now);
             if (block->CurrentVcpu != null)
             {
                 return;
@@ -88,7 +95,9 @@ internal static unsafe class WorkLoop
         return flush;
     }
 
-    private static void Schedule(RunQueue queue, int cpu, ulong now)
+    /// <summary>Gives the CPU to whom it belongs now.</summary>
+    /// <returns>Whether that is a vCPU that did not have it before.</returns>
+    private static bool Schedule(RunQueue queue, int cpu, ulong now)
     {
         Vcpu? previous = queue.Current(cpu);
         Vcpu? next = previous == null || queue.MustChoose(cpu, now) ? Scheduler.Choose(now) : previous;
@@ -102,11 +111,18 @@ internal static unsafe class WorkLoop
             next.Schedule.IsNmiPending = false;
             TrapDelivery.Enter(next, next.State.NmiCallback, masksEvents: false);
         }
+
+        return next != null && next != previous;
     }
 
-    private static void ArmTimer(RunQueue queue, int cpu, TimerQueue timers)
+    private static void ArmTimer(RunQueue queue, int cpu, TimerQueue timers, ulong now)
     {
         ulong deadline = System.Math.Min(timers.NextDeadline, System.Math.Min(queue.SliceEnd(cpu), StoreService.NextDeadline));
+        if (BackendService.HasPutOff)
+        {
+            deadline = System.Math.Min(deadline, now + RunQueue.ShortestSlice);
+        }
+
         TimerDevice.Arm(deadline);
     }
 }

@@ -41,6 +41,12 @@ internal sealed class BackendService : BackendHost
         }
     }
 
+    /// <summary>Whether work that was put off waits for a turn on this CPU.</summary>
+    internal static bool HasPutOff => Bus.HasPutOff;
+
+    /// <inheritdoc/>
+    public override bool MustGiveWay => PendingWork.Exists;
+
     /// <inheritdoc/>
     public override ulong Now => SystemTime.Now;
 
@@ -50,6 +56,9 @@ internal sealed class BackendService : BackendHost
         Volatile.Write(ref s_hasWork, 1);
         PendingWork.Raise();
     }
+
+    /// <inheritdoc/>
+    public override void WorkPutOff() => PendingWork.Raise();
 
     /// <inheritdoc/>
     public override void WakeAt(ulong nanoseconds)

@@ -364,6 +364,7 @@ public sealed class VifTests
         }
 
         sender.Transmit.Push();
+        _machine.Settle();
         sender.TakeAnswers();
         Assert.Equal(NetLimits.ReceiveBacklog, sender.Sending);
         Assert.Equal(200ul - NetLimits.ReceiveBacklog, vif.Statistics.DroppedOut);
@@ -375,6 +376,32 @@ public sealed class VifTests
         sender.TakeAnswers();
         Assert.Equal(0, sender.Sending);
         Assert.Single(third.Take());
+    }
+
+    [Fact]
+    public void A_full_ring_lets_others_have_the_processor()
+    {
+        FakeNetfront.Queue sender = Connect(1);
+        FakeNetfront.Queue receiver = Connect(2);
+        const int packets = 100;
+        for (int i = 0; i < packets; i++)
+        {
+            sender.Put(Frames.Plain(Frames.Mac(2), Frames.Mac(1), 100 + i));
+        }
+
+        _machine.MustGiveWay = true;
+        sender.Transmit.Push();
+        Assert.True(_machine.Bus.HasPutOff);
+        int first = receiver.Take().Count();
+        Assert.InRange(first, 1, packets / 2);
+
+        // Another event does not start it anew: it waits for its turn, and goes on where it was.
+        sender.Transmit.Push();
+        Assert.True(_machine.Bus.HasPutOff);
+        _machine.MustGiveWay = false;
+        _machine.Settle();
+        Assert.False(_machine.Bus.HasPutOff);
+        Assert.Equal(Enumerable.Range(100 + first, packets - first), receiver.Take().Select(packet => packet.Bytes.Length));
     }
 
     [Fact]
