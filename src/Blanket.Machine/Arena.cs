@@ -15,6 +15,10 @@ public sealed unsafe class Arena
     private nuint _limit;
     private ulong _frames;
 
+    // Where the block before the last one was left off.
+    private nuint _cursorBefore;
+    private nuint _limitBefore;
+
     /// <summary>Frames that it holds.</summary>
     public ulong Frames => _frames;
 
@@ -45,7 +49,11 @@ public sealed unsafe class Arena
     public void Leave()
     {
         EndDirection();
-        Trim();
+        if (_lastBlock != 0)
+        {
+            Trim();
+        }
+
         ReleaseLock();
     }
 
@@ -86,22 +94,20 @@ public sealed unsafe class Arena
         PhysicalMemory.At<ulong>(physical + 8) = (ulong)order;
         _lastBlock = physical;
         _frames += 1UL << order;
+        _cursorBefore = _cursor;
+        _limitBefore = _limit;
         nuint start = PhysicalMemory.LinearAddress(physical, bytes);
         _cursor = start + BlockHeaderSize;
         _limit = start + (nuint)bytes;
         return true;
     }
 
-    /// <summary>Frees the upper half of the last block as long as nothing is in it.</summary>
+    /// <summary>Frees the upper half of the last block as long as nothing is in it, and then the block if nothing at all is.</summary>
     private void Trim()
     {
-        if (_lastBlock == 0)
-        {
-            return;
-        }
-
         ref ulong order = ref PhysicalMemory.At<ulong>(_lastBlock + 8);
-        nuint half = (_limit - PhysicalMemory.LinearAddress(_lastBlock, BlockHeaderSize)) / 2;
+        nuint start = PhysicalMemory.LinearAddress(_lastBlock, BlockHeaderSize);
+        nuint half = (_limit - start) / 2;
         while (order > 0 && _cursor <= _limit - half)
         {
             order--;
@@ -109,6 +115,16 @@ public sealed unsafe class Arena
             _frames -= 1UL << (int)order;
             _limit -= half;
             half /= 2;
+        }
+
+        if (_cursor == start + BlockHeaderSize)
+        {
+            ulong empty = _lastBlock;
+            _lastBlock = PhysicalMemory.At<ulong>(empty);
+            _cursor = _cursorBefore;
+            _limit = _limitBefore;
+            _frames--;
+            FrameAllocator.Free(empty >> Cpu.PageShift, 0);
         }
     }
 

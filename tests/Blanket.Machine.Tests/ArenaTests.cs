@@ -22,7 +22,7 @@ public sealed class ArenaTests
     }
 
     [Theory]
-    [InlineData(0, 1)]
+    [InlineData(0, 0)]
     [InlineData(4000, 1)]
     [InlineData(5000, 2)]
     [InlineData(20000, 8)]
@@ -57,6 +57,29 @@ public sealed class ArenaTests
         Assert.True(arena.TryTake(2000));
         arena.Leave();
         Assert.Equal(2UL, arena.Frames);
+        arena.Release();
+    }
+
+    [Fact]
+    public void AStepThatNeedsNothingLeavesEverythingAsItWas()
+    {
+        Arena arena = new();
+        Assert.True(arena.TryEnter(4000));
+        Assert.True(arena.TryTake(3000));
+        arena.Leave();
+        ulong free = FrameAllocator.FreeFrames;
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.True(arena.TryEnter(2000));
+            arena.Leave();
+            Assert.Equal(free, FrameAllocator.FreeFrames);
+        }
+
+        // What was left of the first block is used still.
+        Assert.True(arena.TryEnter(1000));
+        Assert.True(arena.TryTake(1000));
+        arena.Leave();
+        Assert.Equal(1UL, arena.Frames);
         arena.Release();
     }
 }

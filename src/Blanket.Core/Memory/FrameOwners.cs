@@ -8,6 +8,9 @@ public static class FrameOwners
     private const int LeafBits = 7;
     private const int LeafSize = 1 << LeafBits;
 
+    // Enough for a machine whose guests come and go while some stay: the audits before and after them count the same.
+    private const int FirstLeaves = 4;
+
     /// <summary>Bytes that <see cref="CreateEntry"/> takes of the arena at most.</summary>
     public const int ObjectSize = 2 << 10;
 
@@ -24,7 +27,10 @@ public static class FrameOwners
     {
         s_owners = new Domain?[]?[(0x7fff >> LeafBits) + 1];
         s_domainsOfLeaf = new byte[s_owners.Length];
-        Leaves = 0;
+        for (Leaves = 0; Leaves < FirstLeaves; Leaves++)
+        {
+            s_owners[Leaves] = new Domain?[LeafSize];
+        }
     }
 
     /// <summary>Makes a domain known; in an allocation scope of the hypervisor's own arena, under the lock of the domain table.</summary>
