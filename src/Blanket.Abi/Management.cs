@@ -309,6 +309,10 @@ public struct ManagementGuest
     public ulong ReceivedBytes;
     public ulong SentPackets;
     public ulong SentBytes;
+
+    /// <summary>Of all its vifs: packets for it that were dropped, and packets of its own that the switch did not let in.</summary>
+    public ulong DroppedPackets;
+    public ulong RejectedPackets;
 }
 
 /// <summary>Counters of one device; "in" and "out" as the guest sees them.</summary>

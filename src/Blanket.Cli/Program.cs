@@ -32,6 +32,7 @@ internal static class Program
             ShutdownCommand.Create(report),
             StartCommand.Create(report),
             TopCommand.Create(report),
+            DevicesCommand.Create(report),
             ConsoleCommand.Create(report),
         };
         foreach (Command command in (Command[])[.. GuestCommands.Create(report), .. LogCommands.Create(report)])

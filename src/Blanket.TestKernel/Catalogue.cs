@@ -32,6 +32,7 @@ internal static unsafe class Catalogue
         One(only, "block-rings"u8, &BlockScenarios.Rings);
         One(only, "net-packets"u8, &NetScenarios.Packets);
         One(only, "net-buffers"u8, &NetScenarios.Buffers);
+        One(only, "net-spoofing"u8, &NetScenarios.Spoofing);
         One(only, "net-rings"u8, &NetScenarios.Rings);
         One(only, "event-flood"u8, &RingScenarios.EventFlood);
         One(only, "store-indexes"u8, &RingScenarios.StoreIndexes);

@@ -100,6 +100,12 @@ public sealed class OperatorTests
         Assert.Equal(2, looks.Length);
         Assert.True(looks[1]["uptime_ns"]!.GetValue<long>() - looks[0]["uptime_ns"]!.GetValue<long>() > 500_000_000);
         Assert.All(looks, look => Assert.Equal(2, look["guests"]!.AsArray().Count));
+        Assert.Contains("vif", await session.CallAsync("devices", "other"), StringComparison.Ordinal);
+        JsonArray devices = JsonNode.Parse(await session.CallAsync("devices", "other", "--json"))!.AsArray();
+        JsonNode disk = devices.Single(device => device!["kind"]!.GetValue<string>() == "disk")!;
+        JsonNode vif = devices.Single(device => device!["kind"]!.GetValue<string>() == "vif")!;
+        Assert.True(disk["written_bytes"]!.GetValue<long>() >= 512 && disk["failed"]!.GetValue<long>() == 0, disk.ToJsonString());
+        Assert.True(vif["sent_packets"]!.GetValue<long>() > 0 && vif["received_bytes"]!.GetValue<long>() > 0, vif.ToJsonString());
         string log = await session.CallAsync("log");
         Assert.Contains("event guest-start name=other", log, StringComparison.Ordinal);
         Assert.Contains("event guest-refused name=large", log, StringComparison.Ordinal);

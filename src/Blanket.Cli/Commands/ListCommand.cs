@@ -79,6 +79,8 @@ internal static class ListCommand
         ["net_received_bytes"] = guest.ReceivedBytes,
         ["net_sent_packets"] = guest.SentPackets,
         ["net_sent_bytes"] = guest.SentBytes,
+        ["net_dropped_packets"] = guest.DroppedPackets,
+        ["net_rejected_packets"] = guest.RejectedPackets,
     };
 
     private static Table Draw(IReadOnlyList<ManagementGuest> guests)

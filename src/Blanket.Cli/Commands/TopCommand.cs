@@ -86,7 +86,7 @@ internal static class TopCommand
                 CultureInfo.InvariantCulture, $"{name}: {whole.Cpus} CPUs, {whole.MemoryKiB >> 10} MiB, {whole.FreeKiB >> 10} MiB free, {guests.Count} guests")),
             Border = TableBorder.None,
         };
-        table.AddColumns("Name", "ID", "State", "CPU %", "Mem MiB", "Max MiB", "Read KiB/s", "Write KiB/s", "Recv KiB/s", "Send KiB/s");
+        table.AddColumns("Name", "ID", "State", "CPU %", "Mem MiB", "Max MiB", "Read KiB/s", "Write KiB/s", "Recv KiB/s", "Send KiB/s", "Recv pkt/s", "Send pkt/s", "Lost pkt/s");
         foreach (ManagementGuest guest in guests)
         {
             ManagementGuest old = last.GetValueOrDefault(guest.DomainId);
@@ -97,15 +97,19 @@ internal static class TopCommand
                 ((guest.CpuTime - old.CpuTime) / seconds / 1e7).ToString("F1", CultureInfo.InvariantCulture),
                 (guest.MemoryKiB >> 10).ToString(CultureInfo.InvariantCulture),
                 (guest.MaximumKiB >> 10).ToString(CultureInfo.InvariantCulture),
-                Rate(guest.ReadBytes, old.ReadBytes, seconds),
-                Rate(guest.WrittenBytes, old.WrittenBytes, seconds),
-                Rate(guest.ReceivedBytes, old.ReceivedBytes, seconds),
-                Rate(guest.SentBytes, old.SentBytes, seconds));
+                KiBRate(guest.ReadBytes, old.ReadBytes, seconds),
+                KiBRate(guest.WrittenBytes, old.WrittenBytes, seconds),
+                KiBRate(guest.ReceivedBytes, old.ReceivedBytes, seconds),
+                KiBRate(guest.SentBytes, old.SentBytes, seconds),
+                Rate(guest.ReceivedPackets, old.ReceivedPackets, seconds),
+                Rate(guest.SentPackets, old.SentPackets, seconds),
+                Rate(guest.DroppedPackets + guest.RejectedPackets, old.DroppedPackets + old.RejectedPackets, seconds));
         }
 
         return table;
     }
 
-    private static string Rate(ulong now, ulong before, double seconds) =>
-        ((now - before) / seconds / 1024).ToString("F0", CultureInfo.InvariantCulture);
+    private static string KiBRate(ulong now, ulong before, double seconds) => Rate(now >> 10, before >> 10, seconds);
+
+    private static string Rate(ulong now, ulong before, double seconds) => ((now - before) / seconds).ToString("F0", CultureInfo.InvariantCulture);
 }

@@ -96,6 +96,8 @@ internal static class GuestControl
                 record.ReceivedBytes += device.InBytes;
                 record.SentPackets += device.OutCount;
                 record.SentBytes += device.OutBytes;
+                record.DroppedPackets += device.Failed;
+                record.RejectedPackets += device.Other;
             }
         }
     }

@@ -17,6 +17,21 @@ internal static unsafe class NetScenarios
 
     private static ReadOnlySpan<byte> SecondVif => "device/vif/1"u8;
 
+    // Its configuration names 00:16:3e:00:00:99, 192.0.2.7 and 2001:db8::7.
+    private static ReadOnlySpan<byte> NamedVif => "device/vif/2"u8;
+
+    private static ReadOnlySpan<byte> NamedMac => [0x00, 0x16, 0x3e, 0x00, 0x00, 0x99];
+
+    private static ReadOnlySpan<byte> OtherMac => [0x00, 0x16, 0x3e, 0x00, 0x00, 0x98];
+
+    private static ReadOnlySpan<byte> NamedIpv4 => [192, 0, 2, 7];
+
+    private static ReadOnlySpan<byte> OtherIpv4 => [192, 0, 2, 8];
+
+    private static ReadOnlySpan<byte> NamedIpv6 => [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+
+    private static ReadOnlySpan<byte> OtherIpv6 => [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8];
+
     /// <summary>Slots that cannot be a packet.</summary>
     internal static void Packets()
     {
@@ -93,6 +108,47 @@ internal static unsafe class NetScenarios
         GrantTable.RevokeAll();
     }
 
+    /// <summary>Senders' addresses that the configuration of a vif does not name get nowhere; those that it names do.</summary>
+    internal static void Spoofing()
+    {
+        if (!NetFrontend.TryFind(NamedVif, out NetFrontend sender) || !sender.Connect()
+            || !NetFrontend.TryFind(SecondVif, out NetFrontend receiver) || !receiver.Connect())
+        {
+            return;
+        }
+
+        Page page = Page.Take();
+        uint packet = sender.Device.Grant(page, isReadOnly: true);
+        Page buffer = Page.Take();
+        uint place = receiver.Device.Grant(buffer);
+        const ushort ipv4 = 0x0800;
+        const ushort arp = 0x0806;
+        const ushort ipv6 = 0x86dd;
+        const ushort experiment = 0x88b5;
+
+        // Sent to nobody's profit: what comes first is the packet behind them.
+        WriteFrom(page, OtherMac, ipv4, NamedIpv4);
+        Report.Equal("somebody else's MAC"u8, sender.SendOne(packet, 0, PacketSize), Netif.Okay);
+        WriteFrom(page, NamedMac, ipv4, OtherIpv4);
+        Report.Equal("somebody else's IPv4 address"u8, sender.SendOne(packet, 0, PacketSize), Netif.Okay);
+        WriteFrom(page, NamedMac, arp, OtherIpv4);
+        Report.Equal("ARP with somebody else's IPv4 address"u8, sender.SendOne(packet, 0, PacketSize), Netif.Okay);
+        WriteFrom(page, NamedMac, ipv6, OtherIpv6);
+        Report.Equal("somebody else's IPv6 address"u8, sender.SendOne(packet, 0, PacketSize), Netif.Okay);
+        WriteFrom(page, NamedMac, experiment, NamedIpv4);
+        Report.Equal("neither IP nor ARP"u8, sender.SendOne(packet, 0, PacketSize), Netif.Okay);
+
+        WriteFrom(page, NamedMac, ipv4, NamedIpv4);
+        Arrives("the named IPv4 address"u8, ref sender, ref receiver, page, buffer, packet, place);
+        WriteFrom(page, NamedMac, arp, NamedIpv4);
+        Arrives("ARP with the named IPv4 address"u8, ref sender, ref receiver, page, buffer, packet, place);
+        WriteFrom(page, NamedMac, ipv6, NamedIpv6);
+        Arrives("the named IPv6 address"u8, ref sender, ref receiver, page, buffer, packet, place);
+        receiver.Device.Close();
+        sender.Device.Close();
+        GrantTable.RevokeAll();
+    }
+
     /// <summary>Rings that cannot be: the backend gives up this connection, and serves the next one.</summary>
     internal static void Rings()
     {
@@ -148,6 +204,48 @@ internal static unsafe class NetScenarios
         packet.Slice(6, 6).Fill(2);
         packet[TypeOffset] = 0x88;
         packet[TypeOffset + 1] = 0xb5;
+    }
+
+    /// <summary>A broadcast from an address of the link and one of the network, as IPv4, IPv6 and ARP have it.</summary>
+    private static void WriteFrom(Page page, ReadOnlySpan<byte> mac, ushort type, ReadOnlySpan<byte> address)
+    {
+        const int networkOffset = 14;
+        Span<byte> packet = page.Bytes;
+        packet.Slice(0, PacketSize).Clear();
+        packet.Slice(0, 6).Fill(0xff);
+        mac.CopyTo(packet.Slice(6));
+        packet[TypeOffset] = (byte)(type >> 8);
+        packet[TypeOffset + 1] = (byte)type;
+        Span<byte> network = packet.Slice(networkOffset);
+        switch (type)
+        {
+            case 0x0806:
+                // RFC 826: Ethernet and IPv4, a request, then who asks.
+                ReadOnlySpan<byte> head = [0, 1, 8, 0, 6, 4, 0, 1];
+                head.CopyTo(network);
+                mac.CopyTo(network.Slice(8));
+                address.CopyTo(network.Slice(14));
+                break;
+            case 0x86dd:
+                // RFC 8200: no next header.
+                network[0] = 0x60;
+                network[6] = 59;
+                address.CopyTo(network.Slice(8));
+                break;
+            default:
+                // RFC 791: a header of 20 bytes.
+                network[0] = 0x45;
+                network[3] = 20;
+                address.CopyTo(network.Slice(12));
+                break;
+        }
+    }
+
+    private static void Arrives(
+        ReadOnlySpan<byte> what, ref NetFrontend sender, ref NetFrontend receiver, Page page, Page buffer, uint packet, uint place)
+    {
+        Report.Equal(what, Pass(ref sender, ref receiver, packet, place), PacketSize);
+        Report.True("what arrives is what was sent last"u8, buffer.Bytes.Slice(0, PacketSize).SequenceEqual(page.Bytes.Slice(0, PacketSize)));
     }
 
     private static void PutChain(ref NetFrontend vif, uint reference, int slots)
