@@ -17,13 +17,21 @@ public sealed class ObjectSizeTests
     public void ObjectsTakeWhatTheirStepOfTheStartMayTake()
     {
         _ = new TestMachine(1024);
-        Domain domain = new(1, Domain.MaximumVcpus);
+        for (int leaf = 0; leaf < FrameOwners.Leaves; leaf++)
+        {
+            FrameOwners.CreateEntry(new Domain(FirstOfLeaf(leaf), 1));
+        }
+
+        // All leaves of the table are in use: it gets another.
+        Domain domain = new(FirstOfLeaf(FrameOwners.Leaves), Domain.MaximumVcpus);
         Assert.True(FrameAllocator.TryAllocate(VcpuState.Order, ulong.MaxValue, out ulong state));
         Assert.InRange(Measure(() => _ = new Domain(2, Domain.MaximumVcpus)), 1, Domain.ObjectSize);
         Assert.InRange(Measure(() => FrameOwners.CreateEntry(domain)), 1, FrameOwners.ObjectSize);
         Assert.InRange(Measure(() => CreateTables(domain)), 1, Domain.ObjectSize);
         Assert.InRange(Measure(() => _ = new Vcpu(domain, 0, state)), 1, Vcpu.ObjectSize);
     }
+
+    private static ushort FirstOfLeaf(int leaf) => (ushort)((leaf << 7) + 1);
 
     private static void CreateTables(Domain domain)
     {
