@@ -22,6 +22,9 @@ public sealed unsafe class Arena
     /// <summary>Frames that it holds.</summary>
     public ulong Frames => _frames;
 
+    /// <summary>It holds entries of tables that only grow, so its frames are counted among theirs (<see cref="TableFrames"/>).</summary>
+    public bool IsTable { get; init; }
+
     /// <summary>Directs 'new' to this arena, for one CPU at a time, with memory for all that is created until <see cref="Leave"/>.</summary>
     /// <param name="bytes">At least what that takes; what of it is not used is given back.</param>
     /// <returns>False when memory is out; then 'new' works no more than before.</returns>
@@ -64,7 +67,7 @@ public sealed unsafe class Arena
         _lastBlock = 0;
         _cursor = 0;
         _limit = 0;
-        _frames = 0;
+        Count(-(int)_frames);
         while (block != 0)
         {
             ulong previous = PhysicalMemory.At<ulong>(block);
@@ -93,7 +96,7 @@ public sealed unsafe class Arena
         PhysicalMemory.At<ulong>(physical) = _lastBlock;
         PhysicalMemory.At<ulong>(physical + 8) = (ulong)order;
         _lastBlock = physical;
-        _frames += 1UL << order;
+        Count(1 << order);
         _cursorBefore = _cursor;
         _limitBefore = _limit;
         nuint start = PhysicalMemory.LinearAddress(physical, bytes);
@@ -112,7 +115,7 @@ public sealed unsafe class Arena
         {
             order--;
             FrameAllocator.Free((_lastBlock >> Cpu.PageShift) + (1UL << (int)order), (int)order);
-            _frames -= 1UL << (int)order;
+            Count(-(1 << (int)order));
             _limit -= half;
             half /= 2;
         }
@@ -123,8 +126,17 @@ public sealed unsafe class Arena
             _lastBlock = PhysicalMemory.At<ulong>(empty);
             _cursor = _cursorBefore;
             _limit = _limitBefore;
-            _frames--;
+            Count(-1);
             FrameAllocator.Free(empty >> Cpu.PageShift, 0);
+        }
+    }
+
+    private void Count(int frames)
+    {
+        _frames = unchecked(_frames + (ulong)frames);
+        if (IsTable)
+        {
+            TableFrames.Change(frames);
         }
     }
 

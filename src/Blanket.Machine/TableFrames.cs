@@ -3,8 +3,8 @@ using System.Threading;
 namespace Blanket.Machine;
 
 /// <summary>
-/// Counts the frames of slabs and frame arrays. Those of the machine (xenstore, service channels) keep what they once needed, so the frames
-/// in use are to be compared without them.
+/// Counts the frames of slabs, frame arrays and arenas of table entries. Those of the machine (xenstore, service channels, places for guests) keep
+/// what they once needed, so the frames in use are to be compared without them.
 /// </summary>
 public static class TableFrames
 {
@@ -19,7 +19,8 @@ public static class TableFrames
     /// <summary>A table has given frames back.</summary>
     public static void Remove(int frames) => Change(-frames);
 
-    private static void Change(int difference)
+    /// <summary>Tables have grown by frames, or given back as many when the number is negative.</summary>
+    public static void Change(int difference)
     {
         int count;
         do

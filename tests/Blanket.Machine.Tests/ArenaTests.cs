@@ -82,4 +82,18 @@ public sealed class ArenaTests
         Assert.Equal(1UL, arena.Frames);
         arena.Release();
     }
+
+    /// <summary>What tables of the machine keep is not counted as left behind.</summary>
+    [Fact]
+    public void FramesOfATableAreCountedAsSuch()
+    {
+        uint tables = TableFrames.Count;
+        Arena arena = new() { IsTable = true };
+        Assert.True(arena.TryEnter(StepSize));
+        Assert.True(arena.TryTake(5000));
+        arena.Leave();
+        Assert.Equal(tables + 2, TableFrames.Count);
+        arena.Release();
+        Assert.Equal(tables, TableFrames.Count);
+    }
 }

@@ -110,14 +110,14 @@ internal static class GuestBuilder
         guest.Arena.Leave();
 
         // The table of owners outlives the domain.
-        if (!Memory.BootArena.TryEnter(FrameOwners.ObjectSize))
+        if (!Memory.PlaceArena.TryEnter(FrameOwners.ObjectSize))
         {
             guest.Arena.Release();
             return false;
         }
 
         FrameOwners.CreateEntry(domain);
-        Memory.BootArena.Leave();
+        Memory.PlaceArena.Leave();
         guest.Domain = domain;
         bool isCounted = Scheduler.CountTimers(domain.Vcpus.Length);
         domain.SetName(guest.Name);

@@ -147,13 +147,13 @@ internal static class GuestManager
         {
             if (s_guests[i] == null)
             {
-                if (!Memory.BootArena.TryEnter(Guest.ObjectSize))
+                if (!Memory.PlaceArena.TryEnter(Guest.ObjectSize))
                 {
                     return null;
                 }
 
                 s_guests[i] = new Guest();
-                Memory.BootArena.Leave();
+                Memory.PlaceArena.Leave();
             }
 
             if (!s_guests[i]!.IsConfigured)

@@ -23,6 +23,9 @@ public static class Memory
     /// <summary>The arena of everything that lives as long as the hypervisor.</summary>
     public static Arena BootArena { get; private set; } = null!;
 
+    /// <summary>The arena of what is made when there are more guests at once than before, and serves later guests.</summary>
+    public static Arena PlaceArena { get; private set; } = null!;
+
     /// <summary>Physical address of the machine-to-physical table: 2 MiB aligned, contiguous, contents undefined at first.</summary>
     public static ulong MachineToPhysicalAddress { get; private set; }
 
@@ -206,6 +209,7 @@ public static class Memory
     {
         Arena.InitializeLock();
         BootArena = new Arena();
+        PlaceArena = new Arena { IsTable = true };
         EarlyMemory.Leave();
         BootArena.Enter();
     }
