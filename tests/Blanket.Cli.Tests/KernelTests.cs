@@ -24,6 +24,15 @@ public sealed class KernelTests : IDisposable
 
     public void Dispose() => _directory.Dispose();
 
+    /// <summary>An option that the kernel does not know, or whose dependencies are off, is told; comments and what is as wanted are not.</summary>
+    [Fact]
+    public void ConfigurationThatIsNotFollowedIsTold()
+    {
+        const string wanted = "# about it\nCONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\n# CONFIG_D is not set\n# CONFIG_E is not set\n";
+        const string result = "CONFIG_A=y\n# CONFIG_B is not set\n# CONFIG_C is not set\nCONFIG_D=m\n";
+        Assert.Equal(["CONFIG_B=y", "# CONFIG_D is not set"], MinimalKernel.Ignored(wanted, result));
+    }
+
     /// <summary>How a kernel's build compresses: program and arguments, standard input to standard output.</summary>
     public static TheoryData<string, string, string[]> Compressors => new()
     {

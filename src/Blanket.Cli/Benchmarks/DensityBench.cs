@@ -1,6 +1,8 @@
+using System;
 using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
+using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Lab.Bench;
@@ -15,18 +17,27 @@ internal static class DensityBench
     private const int Period = 5;
 
     /// <summary>Measures and draws.</summary>
-    internal static async Task<int> RunAsync(int count, int memoryMiB, int targetMiB, Report report, CancellationToken cancellation)
+    /// <param name="count">Guests.</param>
+    /// <param name="isStock">They run Debian's own kernel.</param>
+    /// <param name="memory">Memory in MiB that each starts with; null for as little as its kernel needs.</param>
+    /// <param name="target">Memory in MiB that each keeps; null likewise.</param>
+    /// <param name="report">Takes progress and table.</param>
+    /// <param name="cancellation">Ends the machine.</param>
+    internal static async Task<int> RunAsync(int count, bool isStock, int? memory, int? target, Report report, CancellationToken cancellation)
     {
         await ImageBuilder.EnsureAsync(report, cancellation).ConfigureAwait(false);
-        DensityGuest guest = await DensityGuest.PrepareAsync(report.Step, cancellation).ConfigureAwait(false);
+        DensityGuest guest = await (isStock ? DensityGuest.PrepareStockAsync(report.Step, cancellation) : DensityGuest.PrepareAsync(report.Step, cancellation))
+            .ConfigureAwait(false);
+        int memoryMiB = memory ?? guest.StartMemoryMiB;
+        int targetMiB = target ?? Math.Min(memoryMiB, guest.KeptMemoryMiB);
         Accelerator accelerator = await AcceleratorProbe.ProbeAsync(cancellation).ConfigureAwait(false);
         string directory = Directory.CreateTempSubdirectory("blanket-bench-").FullName;
         List<DensityStep> steps = [];
         try
         {
             GuestDensity density = new(guest, Project.Image, memoryMiB, targetMiB, directory);
-            await density.RunAsync(count, accelerator, Note, cancellation).ConfigureAwait(false);
-            report.Step($"all {count} guests answer ping");
+            long left = await density.RunAsync(count, accelerator, Note, cancellation).ConfigureAwait(false);
+            report.Step(string.Create(CultureInfo.InvariantCulture, $"all {count} guests answered ping at the end; with them gone, {MiB(left)} MiB are in use"));
             return ExitStatus.Success;
         }
         finally
@@ -45,23 +56,33 @@ internal static class DensityBench
         }
     }
 
+    /// <summary>A row for the first guest, and one for each further group: times are means over the group, memory is what it is with the last of it.</summary>
     private static Table Draw(IReadOnlyList<DensityStep> steps)
     {
         Table table = new() { Border = TableBorder.Markdown };
-        table.AddColumns("guests", "build ms", "build to ping s", "layer MiB", "free MiB");
+        table.AddColumns("guests", "send s", "build ms", "build to ping s", "at most s", "layer MiB", "free MiB");
+        List<DensityStep> group = [];
         foreach (DensityStep step in steps)
         {
-            if (step.Guests is 1 or 2 || step.Guests % Period == 0 || step == steps[^1])
+            group.Add(step);
+            if (step.Guests == 1 || step.Guests % Period == 0 || step == steps[^1])
             {
                 table.AddRow(
                     step.Guests.ToString(CultureInfo.InvariantCulture),
-                    step.Build.TotalMilliseconds.ToString("F0", CultureInfo.InvariantCulture),
-                    step.Answer.TotalSeconds.ToString("F1", CultureInfo.InvariantCulture),
-                    (step.LayerKiB / 1024.0).ToString("F1", CultureInfo.InvariantCulture),
-                    (step.FreeKiB >> 10).ToString(CultureInfo.InvariantCulture));
+                    Number(group.Average(one => one.Send.TotalSeconds), "F1"),
+                    Number(group.Average(one => one.Build.TotalMilliseconds), "F0"),
+                    Number(group.Average(one => one.Answer.TotalSeconds), "F2"),
+                    Number(group.Max(one => one.Answer.TotalSeconds), "F2"),
+                    MiB(step.LayerKiB),
+                    MiB(step.FreeKiB));
+                group.Clear();
             }
         }
 
         return table;
     }
+
+    private static string MiB(long kib) => Number(kib / 1024.0, "F1");
+
+    private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
 }

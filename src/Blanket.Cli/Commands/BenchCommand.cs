@@ -26,13 +26,9 @@ internal static class BenchCommand
     private const string Native = "native";
     private const string Blanket = "blanket";
 
-    /// <summary>The watcher is one more (Blanket.Abi, BootBundle.MaximumGuests).</summary>
-    private const int MaximumGuests = 127;
+    /// <summary>The switch has 64 ports (Blanket.Backends, NetworkSwitch.MaximumPorts); L0's interface and the watcher take two.</summary>
+    private const int MaximumGuests = 62;
 
-    /// <summary>What Debian's cloud kernel starts in.</summary>
-    private const int StartMemoryMiB = 88;
-
-    private const int KeptMemoryMiB = 72;
     private const int MaximumMemoryMiB = 4096;
 
     internal static Command Create(Report report)
@@ -47,16 +43,18 @@ internal static class BenchCommand
         profile.AcceptOnlyFromAmong([.. ProfiledRows]);
         Option<int?> guests = new("--guests") { Description = "Instead: how long it takes to add up to N small guests to one machine, and how much memory.", HelpName = "N" };
         guests.Validators.Add(result => RunOptions.RequireRange(result, 1, MaximumGuests));
-        Option<int> guestMemory = new("--guest-memory") { Description = "With --guests: memory that each starts with.", HelpName = "MIB", DefaultValueFactory = _ => StartMemoryMiB };
+        Option<bool> stockKernel = new("--stock-kernel") { Description = "With --guests: Debian's cloud kernel, which starts in 88 MiB, instead of one compiled for 32 MiB." };
+        Option<int?> guestMemory = new("--guest-memory") { Description = "With --guests: memory that each starts with.", HelpName = "MIB" };
         guestMemory.Validators.Add(result => RunOptions.RequireRange(result, 1, MaximumMemoryMiB));
-        Option<int> guestTarget = new("--guest-target") { Description = "With --guests: memory that each keeps.", HelpName = "MIB", DefaultValueFactory = _ => KeptMemoryMiB };
+        Option<int?> guestTarget = new("--guest-target") { Description = "With --guests: memory that each keeps.", HelpName = "MIB" };
         guestTarget.Validators.Add(result => RunOptions.RequireRange(result, 1, MaximumMemoryMiB));
-        Command command = new("bench", "Measure the same guest natively, on Debian's stock Xen and on Blanket.") { l0, icount, json, beds, profile, guests, guestMemory, guestTarget };
+        Command command = new("bench", "Measure the same guest natively, on Debian's stock Xen and on Blanket.") { l0, icount, json, beds, profile, guests, stockKernel, guestMemory, guestTarget };
         command.SetAction((arguments, cancellation) =>
         {
             if (arguments.GetValue(guests) is int count)
             {
-                return DensityBench.RunAsync(count, arguments.GetRequiredValue(guestMemory), arguments.GetRequiredValue(guestTarget), report, cancellation);
+                return DensityBench.RunAsync(
+                    count, arguments.GetValue(stockKernel), arguments.GetValue(guestMemory), arguments.GetValue(guestTarget), report, cancellation);
             }
 
             bool onXen = arguments.GetRequiredValue(l0) == Xen;
@@ -83,7 +81,7 @@ internal static class BenchCommand
     private static async Task<int> RunAsync(BenchChoice choice, Report report, CancellationToken cancellation)
     {
         RequireMeaning(choice);
-        await CompilerPackages.EnsureAsync(report, cancellation).ConfigureAwait(false);
+        await new DebianPackages(report.Step).InstallMissingAsync(BenchGuest.HostPrograms, cancellation).ConfigureAwait(false);
         BenchGuest guest = await BenchGuest.PrepareAsync(report.Step, cancellation).ConfigureAwait(false);
         string directory = Directory.CreateTempSubdirectory("blanket-bench-").FullName;
         try

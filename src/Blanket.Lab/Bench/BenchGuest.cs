@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Security.Cryptography;
@@ -18,6 +19,10 @@ public sealed class BenchGuest
 
     /// <summary>Its memory in MiB on every bed.</summary>
     public const int MemoryMiB = 256;
+
+    /// <summary>What the host needs to make it, and the packages that have it.</summary>
+    public static IReadOnlyList<(string Program, string Package)> HostPrograms { get; } =
+        [(Compiler, "gcc"), ("/usr/lib/x86_64-linux-gnu/libc.a", "libc6-dev")];
 
     private const string Compiler = "gcc";
     private const string KernelPackage = "linux-image-cloud-amd64";

@@ -10,11 +10,14 @@ using Blanket.Lab.Kernels;
 
 namespace Blanket.Lab.Bench;
 
-/// <summary>A guest as small as Debian's cloud kernel can be: busybox, the network's frontend and <c>Guest/density.sh</c>.</summary>
+/// <summary>A guest as small as its kernel can be: busybox, the network's frontend and <c>Guest/density.sh</c>.</summary>
 public sealed class DensityGuest
 {
-    private const string KernelPackage = "linux-image-cloud-amd64";
+    private const string StockPackage = "linux-image-cloud-amd64";
     private const string Script = "density.sh";
+    private const string Folder = "density-guest";
+    private const string RamdiskFile = "initramfs.cpio";
+    private const string KernelFile = "vmlinux";
     private static readonly string[] ModuleNames = ["xen-netfront"];
 
     private DensityGuest(string kernel, string ramdisk)
@@ -29,19 +32,40 @@ public sealed class DensityGuest
     /// <summary>Path of the initramfs.</summary>
     public string Ramdisk { get; }
 
-    /// <summary>Makes what is not in the cache yet.</summary>
-    /// <exception cref="HostException">A package cannot be had.</exception>
+    /// <summary>Memory in MiB that it starts with.</summary>
+    public required int StartMemoryMiB { get; init; }
+
+    /// <summary>Memory in MiB that it is left with: its balloon gives the rest back.</summary>
+    public required int KeptMemoryMiB { get; init; }
+
+    /// <summary>Makes what is not in the cache yet of a guest with <see cref="MinimalKernel"/>.</summary>
+    /// <exception cref="HostException">A package cannot be had, or the kernel's build failed.</exception>
     public static async Task<DensityGuest> PrepareAsync(Action<string> report, CancellationToken cancellation)
     {
-        DebianKernel kernel = await DebianKernel.UnpackAsync(KernelPackage, new DebianPackages(report), cancellation).ConfigureAwait(false);
-        string version = Convert.ToHexStringLower(SHA256.HashData(BenchResource.Read(Script)))[..12];
-        string directory = await CacheDirectory.OnceAsync(Path.Combine("density-guest", $"{kernel.Release}-{version}"), async draft =>
+        string kernel = await MinimalKernel.PrepareAsync(report, cancellation).ConfigureAwait(false);
+        string directory = await CacheDirectory.OnceAsync(Path.Combine(Folder, ScriptVersion()), async draft =>
         {
-            byte[] archive = await ArchiveAsync(kernel.Modules, cancellation).ConfigureAwait(false);
-            await File.WriteAllBytesAsync(Path.Combine(draft, "initramfs.cpio"), archive, cancellation).ConfigureAwait(false);
-            await File.WriteAllBytesAsync(Path.Combine(draft, "vmlinux"), await GuestKernel.LoadAsync(kernel.Image, cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
+            CpioArchive archive = await BeginAsync(cancellation).ConfigureAwait(false);
+            archive.AddFile("lib/modules/order", []);
+            await File.WriteAllBytesAsync(Path.Combine(draft, RamdiskFile), archive.ToArray(), cancellation).ConfigureAwait(false);
         }).ConfigureAwait(false);
-        return new DensityGuest(Path.Combine(directory, "vmlinux"), Path.Combine(directory, "initramfs.cpio"));
+        return new DensityGuest(kernel, Path.Combine(directory, RamdiskFile)) { StartMemoryMiB = 32, KeptMemoryMiB = 32 };
+    }
+
+    /// <summary>Makes what is not in the cache yet of a guest with Debian's cloud kernel, which needs some 80 MiB until it has freed what only its start needs.</summary>
+    /// <exception cref="HostException">A package cannot be had.</exception>
+    public static async Task<DensityGuest> PrepareStockAsync(Action<string> report, CancellationToken cancellation)
+    {
+        DebianKernel kernel = await DebianKernel.UnpackAsync(StockPackage, new DebianPackages(report), cancellation).ConfigureAwait(false);
+        string directory = await CacheDirectory.OnceAsync(Path.Combine(Folder, $"{kernel.Release}-{ScriptVersion()}"), async draft =>
+        {
+            CpioArchive archive = await BeginAsync(cancellation).ConfigureAwait(false);
+            await new KernelModules(kernel.Modules).AddToAsync(archive, ModuleNames, cancellation).ConfigureAwait(false);
+            await File.WriteAllBytesAsync(Path.Combine(draft, RamdiskFile), archive.ToArray(), cancellation).ConfigureAwait(false);
+            byte[] elf = await GuestKernel.LoadAsync(kernel.Image, cancellation).ConfigureAwait(false);
+            await File.WriteAllBytesAsync(Path.Combine(draft, KernelFile), elf, cancellation).ConfigureAwait(false);
+        }).ConfigureAwait(false);
+        return new DensityGuest(Path.Combine(directory, KernelFile), Path.Combine(directory, RamdiskFile)) { StartMemoryMiB = 88, KeptMemoryMiB = 72 };
     }
 
     /// <summary>Writes a configuration.</summary>
@@ -69,12 +93,14 @@ public sealed class DensityGuest
         return path;
     }
 
-    private static async Task<byte[]> ArchiveAsync(string moduleDirectory, CancellationToken cancellation)
+    /// <summary>Changes with what is in the initramfs besides the kernel's modules.</summary>
+    private static string ScriptVersion() => Convert.ToHexStringLower(SHA256.HashData(BenchResource.Read(Script)))[..12];
+
+    private static async Task<CpioArchive> BeginAsync(CancellationToken cancellation)
     {
         CpioArchive archive = Initramfs.Begin(["bin", "dev", "lib", "lib/modules", "proc"]);
         archive.AddFile("bin/busybox", await Initramfs.ReadBusyboxAsync(cancellation).ConfigureAwait(false), executable: true);
         archive.AddFile("init", BenchResource.Read(Script), executable: true);
-        await new KernelModules(moduleDirectory).AddToAsync(archive, ModuleNames, cancellation).ConfigureAwait(false);
-        return archive.ToArray();
+        return archive;
     }
 }

@@ -17,19 +17,18 @@ using Blanket.Lab.Runs;
 namespace Blanket.Lab.Bench;
 
 /// <summary>
-/// Adds guests to a running machine, one after the other, each when the one before answers ping, and at last asks all of them again. A guest more,
-/// the watcher, pings.
+/// Adds guests to a running machine, one after the other, each when the one before answers ping, asks all of them again at last, and destroys them. A
+/// guest more, the watcher, pings.
 /// </summary>
 /// <param name="guest">What is added.</param>
 /// <param name="image">Path of blanket.elf.</param>
-/// <param name="memoryMiB">Memory that each guest starts with: Debian's kernel needs some 80 MiB until it has freed what only its start needs.</param>
+/// <param name="memoryMiB">Memory that each guest starts with.</param>
 /// <param name="targetMiB">Memory that it keeps: its balloon gives the rest back before the next guest comes.</param>
-/// <param name="directory">Where files are made; the caller deletes it.</param>
+/// <param name="directory">Where files are made, Blanket's log (<c>blanket.log</c>) among them; the caller deletes it.</param>
 public sealed class GuestDensity(DensityGuest guest, string image, int memoryMiB, int targetMiB, string directory)
 {
     private const int Cpus = 2;
     private const int MachineMiB = 4096;
-    private const int WatcherMiB = 96;
     private const int HostsOfThirdByte = 250;
     private const string WatcherName = "watcher";
     private const int KiBPerFrame = 4;
@@ -42,11 +41,12 @@ public sealed class GuestDensity(DensityGuest guest, string image, int memoryMiB
     /// <param name="accelerator">How CPUs are run.</param>
     /// <param name="step">Told after each guest.</param>
     /// <param name="cancellation">Ends the machine.</param>
-    /// <exception cref="HostException">A guest did not start or does not answer.</exception>
-    public async Task RunAsync(int count, Accelerator accelerator, Action<DensityStep> step, CancellationToken cancellation)
+    /// <returns>Memory of the machine in KiB that is in use when all guests have gone.</returns>
+    /// <exception cref="HostException">A guest did not start, does not answer, or does not go.</exception>
+    public async Task<long> RunAsync(int count, Accelerator accelerator, Action<DensityStep> step, CancellationToken cancellation)
     {
         using Instance instance = Instance.Create(string.Create(CultureInfo.InvariantCulture, $"density-{Environment.ProcessId}"));
-        MachinePlan plan = BundleBuilder.Plan([guest.Write(directory, WatcherName, WatcherMiB, $"watcher={AddressOf(0)}")], static _ => { });
+        MachinePlan plan = BundleBuilder.Plan([guest.Write(directory, WatcherName, guest.StartMemoryMiB, $"watcher={AddressOf(0)}")], static _ => { });
         string bundle = Path.Combine(directory, "bundle");
         await File.WriteAllBytesAsync(bundle, await BundleBuilder.BuildAsync(plan, "stay", cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
         MachineOptions options = new()
@@ -62,7 +62,8 @@ public sealed class GuestDensity(DensityGuest guest, string image, int memoryMiB
         };
         await using VirtualMachine machine = await VirtualMachine.StartAsync(options, cancellation).ConfigureAwait(false);
         Answers answers = new(machine.Console(plan.Guests[0].ConsolePort));
-        Task[] pumps = [answers.PumpAsync(), DrainAsync(machine.Log), DrainAsync(machine.Console(MachinePlan.BlanketConsolePort))];
+        using FileStream log = File.Create(Path.Combine(directory, "blanket.log"));
+        Task[] pumps = [answers.PumpAsync(), CopyAsync(machine.Log, log), CopyAsync(machine.Console(MachinePlan.BlanketConsolePort), Stream.Null)];
         try
         {
             await answers.AwaitAsync("up ", s_patience, cancellation).ConfigureAwait(false);
@@ -76,6 +77,8 @@ public sealed class GuestDensity(DensityGuest guest, string image, int memoryMiB
             {
                 await answers.AskAsync(AddressOf(number), s_patience, cancellation).ConfigureAwait(false);
             }
+
+            return await DestroyAllAsync(client, cancellation).ConfigureAwait(false);
         }
         finally
         {
@@ -92,41 +95,70 @@ public sealed class GuestDensity(DensityGuest guest, string image, int memoryMiB
         string name = string.Create(CultureInfo.InvariantCulture, $"guest{number}");
         MachinePlan plan = BundleBuilder.Plan([guest.Write(directory, name, memoryMiB, $"address={AddressOf(number)}")], static _ => { });
         byte[] bundle = await BundleBuilder.BuildAsync(plan, string.Empty, cancellation).ConfigureAwait(false);
-        await client.SendAsync(bundle, cancellation).ConfigureAwait(false);
         Stopwatch watch = Stopwatch.StartNew();
+        await client.SendAsync(bundle, cancellation).ConfigureAwait(false);
+        TimeSpan send = watch.Elapsed;
+        watch.Restart();
         await client.StartSentAsync(cancellation).ConfigureAwait(false);
         TimeSpan build = watch.Elapsed;
+        watch.Restart();
         await answers.AskAsync(AddressOf(number), s_patience, cancellation).ConfigureAwait(false);
-        TimeSpan answer = watch.Elapsed - build;
-        await ShrinkAsync(client, name, cancellation).ConfigureAwait(false);
+        TimeSpan answer = watch.Elapsed;
+        if (targetMiB < memoryMiB)
+        {
+            await ShrinkAsync(client, name, cancellation).ConfigureAwait(false);
+        }
+
         ManagementAudit audit = await client.AuditAsync(cancellation).ConfigureAwait(false);
-        long layer = (long)(audit.Frames - audit.FreeFrames - audit.GuestFrames) * KiBPerFrame;
-        return new DensityStep(number, build, answer, layer, (long)audit.FreeFrames * KiBPerFrame);
+        return new DensityStep(number, send, build, answer, LayerKiB(in audit), (long)audit.FreeFrames * KiBPerFrame);
     }
+
+    private static long LayerKiB(in ManagementAudit audit) => (long)(audit.Frames - audit.FreeFrames - audit.GuestFrames) * KiBPerFrame;
 
     private async Task ShrinkAsync(ManagementClient client, string name, CancellationToken cancellation)
     {
         ulong target = (ulong)targetMiB << 10;
         await client.ChangeAsync(ManagementCommand.SetMemory, name, target, cancellation).ConfigureAwait(false);
-        Stopwatch watch = Stopwatch.StartNew();
-        ulong memory;
-        do
-        {
-            await Task.Delay(PollMilliseconds, cancellation).ConfigureAwait(false);
-            memory = (await client.ListAsync(cancellation).ConfigureAwait(false)).Single(record => ManagementClient.NameOf(record.Name) == name).MemoryKiB;
-            if (watch.Elapsed > s_patience)
-            {
-                throw new HostException($"{name} has {memory} KiB still, expected {target}");
-            }
-        }
-        while (memory > target);
+        await AwaitAsync(
+            client,
+            guests => guests.Single(record => ManagementClient.NameOf(record.Name) == name).MemoryKiB <= target,
+            string.Create(CultureInfo.InvariantCulture, $"{name} did not come down to {targetMiB} MiB"),
+            cancellation).ConfigureAwait(false);
     }
 
-    private static async Task DrainAsync(Stream stream)
+    private static async Task<long> DestroyAllAsync(ManagementClient client, CancellationToken cancellation)
+    {
+        foreach (ManagementGuest record in await client.ListAsync(cancellation).ConfigureAwait(false))
+        {
+            await client.ChangeAsync(ManagementCommand.Destroy, ManagementClient.NameOf(record.Name), 0, cancellation).ConfigureAwait(false);
+        }
+
+        await AwaitAsync(client, static guests => guests.Count == 0, "destroyed guests did not go", cancellation).ConfigureAwait(false);
+        ManagementAudit audit = await client.AuditAsync(cancellation).ConfigureAwait(false);
+        return LayerKiB(in audit);
+    }
+
+    private static async Task AwaitAsync(
+        ManagementClient client, Func<IReadOnlyList<ManagementGuest>, bool> condition, string otherwise, CancellationToken cancellation)
+    {
+        Stopwatch watch = Stopwatch.StartNew();
+        while (!condition(await client.ListAsync(cancellation).ConfigureAwait(false)))
+        {
+            if (watch.Elapsed > s_patience)
+            {
+                throw new HostException($"{otherwise} within {s_patience.TotalSeconds} s");
+            }
+
+            await Task.Delay(PollMilliseconds, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    private static async Task CopyAsync(Stream from, Stream to)
     {
         byte[] buffer = new byte[4096];
-        while (await ReadAsync(stream, buffer).ConfigureAwait(false) > 0)
+        for (int count = await ReadAsync(from, buffer).ConfigureAwait(false); count > 0; count = await ReadAsync(from, buffer).ConfigureAwait(false))
         {
+            await to.WriteAsync(buffer.AsMemory(0, count)).ConfigureAwait(false);
         }
     }
 

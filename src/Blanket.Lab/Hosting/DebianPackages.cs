@@ -7,7 +7,7 @@ using System.Threading.Tasks;
 
 namespace Blanket.Lab.Hosting;
 
-/// <summary>Files out of Debian packages, without installing them.</summary>
+/// <summary>Files out of Debian packages, without installing them where that is enough.</summary>
 public sealed class DebianPackages(Action<string> report)
 {
     /// <summary>A directory with the unpacked files of a package, or of the one that a metapackage stands for.</summary>
@@ -19,12 +19,70 @@ public sealed class DebianPackages(Action<string> report)
         CacheDirectory.OnceAsync(Path.Combine("packages", package), async directory =>
         {
             string real = realPrefix is null ? package : await ResolveAsync(package, realPrefix, cancellation).ConfigureAwait(false);
-            report($"downloading Debian package {real}");
-            await DownloadAsync(real, directory, cancellation).ConfigureAwait(false);
-            string archive = Directory.EnumerateFiles(directory, "*.deb").Single();
-            await Tool.RequireAsync("dpkg-deb", ["-x", archive, directory], cancellation: cancellation).ConfigureAwait(false);
-            File.Delete(archive);
+            await UnpackIntoAsync(real, directory, cancellation).ConfigureAwait(false);
         });
+
+    /// <summary>Downloads a package and unpacks its files into an empty directory, for who needs them once.</summary>
+    /// <exception cref="HostException">No package source has it.</exception>
+    public async Task UnpackIntoAsync(string package, string directory, CancellationToken cancellation)
+    {
+        report($"downloading Debian package {package}");
+        await DownloadAsync(package, directory, cancellation).ConfigureAwait(false);
+        string archive = Directory.EnumerateFiles(directory, "*.deb").Single();
+        await Tool.RequireAsync("dpkg-deb", ["-x", archive, directory], cancellation: cancellation).ConfigureAwait(false);
+        File.Delete(archive);
+    }
+
+    /// <summary>The version of a package that would be downloaded.</summary>
+    /// <exception cref="HostException">No package source has it.</exception>
+    public async Task<string> VersionAsync(string package, CancellationToken cancellation)
+    {
+        string? version = await FindVersionAsync(package, cancellation).ConfigureAwait(false);
+        if (version is null)
+        {
+            await UpdateIndexAsync(cancellation).ConfigureAwait(false);
+            version = await FindVersionAsync(package, cancellation).ConfigureAwait(false);
+        }
+
+        return version ?? throw NoSource(package);
+    }
+
+    /// <summary>Installs the packages of programs and files that this host does not have.</summary>
+    /// <param name="wanted">Names to be found in PATH or absolute paths, and the packages that have them.</param>
+    /// <param name="cancellation">Stops the work.</param>
+    /// <exception cref="HostException">They cannot be installed.</exception>
+    public async Task InstallMissingAsync(IEnumerable<(string Program, string Package)> wanted, CancellationToken cancellation)
+    {
+        string[] missing = [.. wanted.Where(entry => !HasProgram(entry.Program)).Select(entry => entry.Package).Distinct()];
+        if (missing.Length == 0)
+        {
+            return;
+        }
+
+        report($"installing Debian packages: {string.Join(' ', missing)}");
+        string[] arguments = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "install", "--no-install-recommends", .. missing];
+        try
+        {
+            await Tool.RequireAsRootAsync("env", arguments, cancellation).ConfigureAwait(false);
+        }
+        catch (HostException)
+        {
+            // An old list names versions that are gone.
+            await UpdateIndexAsync(cancellation).ConfigureAwait(false);
+            await Tool.RequireAsRootAsync("env", arguments, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    private static bool HasProgram(string program) => Path.IsPathFullyQualified(program) ? Path.Exists(program) : Tool.Find(program) is not null;
+
+    private static HostException NoSource(string package) => new($"no package source has {package}; are Debian's sources configured in /etc/apt?");
+
+    private static async Task<string?> FindVersionAsync(string package, CancellationToken cancellation)
+    {
+        const string key = "Version: ";
+        ToolResult result = await Tool.RunAsync("apt-cache", ["show", "--no-all-versions", package], cancellation: cancellation).ConfigureAwait(false);
+        return result.Text.Split('\n').FirstOrDefault(line => line.StartsWith(key, StringComparison.Ordinal))?[key.Length..].Trim();
+    }
 
     private async Task<string> ResolveAsync(string package, string realPrefix, CancellationToken cancellation)
     {
@@ -35,7 +93,7 @@ public sealed class DebianPackages(Action<string> report)
             real = await FindDependencyAsync(package, realPrefix, cancellation).ConfigureAwait(false);
         }
 
-        return real ?? throw new HostException($"no package source has {package}; are Debian's sources configured in /etc/apt?");
+        return real ?? throw NoSource(package);
     }
 
     private static async Task<string?> FindDependencyAsync(string package, string realPrefix, CancellationToken cancellation)

@@ -28,6 +28,7 @@ public static class Tool
     /// <param name="input">Its standard input.</param>
     /// <param name="directory">Its working directory; null for that of this process.</param>
     /// <param name="lastWords">The program is killed when a line of its standard error begins so: it would not end by itself.</param>
+    /// <param name="onLine">Takes each line of its standard output, which the result then does not have.</param>
     /// <param name="cancellation">Kills the program.</param>
     /// <exception cref="HostException">The program does not exist.</exception>
     public static async Task<ToolResult> RunAsync(
@@ -36,6 +37,7 @@ public static class Tool
         ReadOnlyMemory<byte> input = default,
         string? directory = null,
         string? lastWords = null,
+        Action<string>? onLine = null,
         CancellationToken cancellation = default)
     {
         ProcessStartInfo start = new(program, arguments)
@@ -49,7 +51,9 @@ public static class Tool
         using Process process = Start(start);
         using CancellationTokenRegistration kill = cancellation.Register(() => Kill(process));
         using MemoryStream output = new();
-        Task copy = process.StandardOutput.BaseStream.CopyToAsync(output, CancellationToken.None);
+        Task copy = onLine is null
+            ? process.StandardOutput.BaseStream.CopyToAsync(output, CancellationToken.None)
+            : ReadLinesAsync(process.StandardOutput, onLine);
         Task<string> error = ReadErrorAsync(process, lastWords);
         await FeedAsync(process, input).ConfigureAwait(false);
         await copy.ConfigureAwait(false);
@@ -57,6 +61,14 @@ public static class Tool
         await process.WaitForExitAsync(CancellationToken.None).ConfigureAwait(false);
         cancellation.ThrowIfCancellationRequested();
         return new ToolResult(process.ExitCode, output.ToArray(), errorText);
+    }
+
+    private static async Task ReadLinesAsync(StreamReader reader, Action<string> onLine)
+    {
+        while (await reader.ReadLineAsync(CancellationToken.None).ConfigureAwait(false) is string line)
+        {
+            onLine(line);
+        }
     }
 
     private static async Task<string> ReadErrorAsync(Process process, string? lastWords)
@@ -77,9 +89,14 @@ public static class Tool
     /// <summary>Runs a program that must succeed.</summary>
     /// <exception cref="HostException">The program does not exist or its exit status is not 0.</exception>
     public static async Task<ToolResult> RequireAsync(
-        string program, IEnumerable<string> arguments, ReadOnlyMemory<byte> input = default, string? directory = null, CancellationToken cancellation = default)
+        string program,
+        IEnumerable<string> arguments,
+        ReadOnlyMemory<byte> input = default,
+        string? directory = null,
+        Action<string>? onLine = null,
+        CancellationToken cancellation = default)
     {
-        ToolResult result = await RunAsync(program, arguments, input, directory, cancellation: cancellation).ConfigureAwait(false);
+        ToolResult result = await RunAsync(program, arguments, input, directory, onLine: onLine, cancellation: cancellation).ConfigureAwait(false);
         return result.ExitCode == 0
             ? result
             : throw new HostException($"{program} {string.Join(' ', arguments)} failed with status {result.ExitCode}: {LastLine(result.Error)}");
