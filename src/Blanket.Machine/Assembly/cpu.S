@@ -132,6 +132,8 @@ function cpu_pause
     ret
 function cpu_halt                   /* waits for the next interrupt with no window to miss one */
     sti
+    .globl cpu_halt_instruction
+cpu_halt_instruction:               /* one byte; an interrupt that finds it is about to be executed skips it (entry.S) */
     hlt
     cli
     ret

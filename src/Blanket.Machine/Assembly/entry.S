@@ -330,7 +330,15 @@ exception_in_hypervisor:
     cmp $32, %eax
     jb 4f
     /* An interrupt while the hypervisor allows them: note the vector, go on. */
-    push %rbx
+    lea cpu_halt_instruction(%rip), %rcx
+    cmp %rcx, 24 + 8(%rsp)
+    jne 5f
+    /*
+     * Between STI and HLT, where none should come (AMD APM 2, 15.21.5): L0 stopped the machine there and did not keep the interrupt shadow.
+     * Going on with HLT would sleep on the work that this interrupt is about.
+     */
+    incq 24 + 8(%rsp)
+5:  push %rbx
     find_cpu_block
     bts %rax, CPU_PENDING_VECTORS(%rbx)
     movl $1, CPU_WORK_PENDING(%rbx)
