@@ -13,7 +13,7 @@ public sealed class LatencyTests
     private const string Reader = "reader";
 
     /// <summary>What a request may take longer besides, in ns: a wake-up of the host's.</summary>
-    private const double Slack = 500_000;
+    private const double Slack = 1_000_000;
 
     /// <summary>Neighbours, and how many times as long a request may take next to them. Half a machine makes it twice.</summary>
     private static readonly (string Kind, double Factor)[] s_floods =
