@@ -16,7 +16,7 @@ public static class BootBundle
     public const ulong Magic = 0x4254454B4E414C42;
 
     /// <summary>Version of this layout; a reader accepts exactly its own.</summary>
-    public const uint Version = 2;
+    public const uint Version = 3;
 
     /// <summary>Alignment in bytes of the end of the metadata and of every blob.</summary>
     public const int Alignment = 4096;

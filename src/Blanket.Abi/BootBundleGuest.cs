@@ -41,6 +41,9 @@ public struct BootBundleGuest
     /// <summary>Most memory ever in KiB, a multiple of 4, at least <see cref="MemoryKiB"/>.</summary>
     public ulong MaximumMemoryKiB;
 
+    /// <summary>Memory that it keeps whatever others need, in KiB: a multiple of 4, at most <see cref="MemoryKiB"/>, not 0.</summary>
+    public ulong MinimumMemoryKiB;
+
     /// <summary>Virtual CPUs online at start, 1 to <see cref="MaximumVcpus"/>.</summary>
     public uint Vcpus;
 

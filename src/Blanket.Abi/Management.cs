@@ -12,7 +12,7 @@ public static class Management
     public const uint Magic = 0x4D4B4C42;
 
     /// <summary>Version of the protocol; a reader accepts exactly its own.</summary>
-    public const ushort Version = 1;
+    public const ushort Version = 2;
 
     /// <summary>Most bytes of a payload.</summary>
     public const int MaximumPayload = 64 * 1024;
@@ -48,7 +48,7 @@ public enum ManagementCommand : ushort
     /// <summary>Nothing in; <see cref="ManagementInstance"/> out.</summary>
     Describe = 1,
 
-    /// <summary>Nothing in; a <see cref="ManagementGuest"/> for each guest that has a domain out.</summary>
+    /// <summary>Nothing in; a <see cref="ManagementGuest"/> for each guest that has a domain, or whose start waits for memory, out.</summary>
     List = 2,
 
     /// <summary><see cref="ManagementTarget"/> in. Keeps all vCPUs off the CPUs. EEXIST when it is paused already.</summary>
@@ -87,7 +87,7 @@ public enum ManagementCommand : ushort
     /// <summary>Offset (8 bytes) and bytes in. Offsets continue where the last one ended.</summary>
     BundleData = 14,
 
-    /// <summary>Nothing in; <see cref="ManagementTarget"/> (Value: domain id) out. Starts the guest of the bundle.</summary>
+    /// <summary>Nothing in; <see cref="ManagementTarget"/> (Value: domain id, 0 while it waits for memory) out. Starts the guest of the bundle.</summary>
     BundleStart = 15,
 
     /// <summary>Nothing in; <see cref="ManagementAudit"/> out, which is logged, too.</summary>
@@ -98,6 +98,22 @@ public enum ManagementCommand : ushort
 
     /// <summary><see cref="ManagementPin"/> in. Changes the CPUs that vCPUs may run on. EINVAL for a vCPU or CPUs that are not there.</summary>
     PinVcpu = 18,
+
+    /// <summary><see cref="ManagementTarget"/> in, Value: KiB. Sets what the guest keeps whatever others need. EINVAL for more than its maximum.</summary>
+    SetMinimum = 19,
+
+    /// <summary><see cref="ManagementMemoryPolicy"/> (8 bytes) in. Sets what is done when something needs more memory than is free.</summary>
+    SetMemoryPolicy = 20,
+}
+
+/// <summary>What is done when something needs more memory than is free.</summary>
+public enum ManagementMemoryPolicy : ulong
+{
+    /// <summary>It is refused.</summary>
+    Manual = 0,
+
+    /// <summary>Guests are asked to shrink towards their floors, in proportion to what they have above them.</summary>
+    Share = 1,
 }
 
 /// <summary>Where a guest is in its life, as an operator sees it.</summary>
@@ -117,6 +133,9 @@ public enum ManagementGuestState : byte
 
     /// <summary>It stopped and is kept for inspection.</summary>
     Preserved = 4,
+
+    /// <summary>It has no domain yet: its start waits for memory that other guests give up.</summary>
+    Waiting = 5,
 }
 
 /// <summary>What a <see cref="ManagementDevice"/> is.</summary>
@@ -217,6 +236,12 @@ public struct ManagementInstance
 
     /// <summary>Frames in tables that grow and never shrink.</summary>
     public uint TableFrames;
+
+    /// <summary>What of the free memory, or of what will be free, is for a start that waits.</summary>
+    public ulong ClaimedKiB;
+
+    /// <summary>What is done when something needs more memory than is free.</summary>
+    public ManagementMemoryPolicy MemoryPolicy;
 }
 
 /// <summary>Counts of what guests could leave behind; with no guest there they are the same as before the first one.</summary>
@@ -228,6 +253,9 @@ public struct ManagementAudit
 
     /// <summary>What of them is free.</summary>
     public ulong FreeFrames;
+
+    /// <summary>Frames that are for a start that waits or is under way, and not yet its guest's.</summary>
+    public ulong ClaimedFrames;
 
     /// <summary>Frames in tables that grow and never shrink: the only number that may stay higher.</summary>
     public ulong TableFrames;
@@ -297,6 +325,10 @@ public struct ManagementGuest
 
     /// <summary>What memory/target may become at most, in KiB.</summary>
     public ulong MaximumKiB;
+
+    /// <summary>What the guest is to have when there is enough, and what it keeps in any case, in KiB.</summary>
+    public ulong WishKiB;
+    public ulong MinimumKiB;
 
     /// <summary>Of all its disks: requests that ended well, and bytes.</summary>
     public ulong Reads;

@@ -29,6 +29,7 @@ internal static class Program
             BenchCommand.Create(report),
             ListCommand.Create(report),
             AuditCommand.Create(report),
+            MemoryPolicyCommand.Create(report),
             ShutdownCommand.Create(report),
             StartCommand.Create(report),
             TopCommand.Create(report),

@@ -15,6 +15,9 @@ public static class FrameAllocator
     private static FreeLists s_heads;
     private static ulong s_free;
     private static ulong s_total;
+    private static ulong s_claimed;
+    private static ulong s_awaited = ulong.MaxValue;
+    private static FreeFramesObserver? s_observer;
 
     [System.Runtime.CompilerServices.InlineArray(MaximumOrder + 1)]
     private struct FreeLists
@@ -31,6 +34,12 @@ public static class FrameAllocator
     /// </summary>
     public static ulong ArenaReserve;
 
+    /// <summary>Frames that are to become the memory of a guest that is being started: other guests get what is left beyond them.</summary>
+    public static ulong ClaimedFrames => Volatile.Read(ref s_claimed);
+
+    /// <summary>Whether as many frames are free as are claimed.</summary>
+    public static bool IsClaimCovered => FreeFrames >= Reserve + ClaimedFrames;
+
     /// <summary>Frames that are free.</summary>
     public static ulong FreeFrames => Volatile.Read(ref s_free);
 
@@ -43,6 +52,8 @@ public static class FrameAllocator
         s_lock = new SpinLock(LockClass.FrameAllocator);
         s_free = 0;
         s_total = 0;
+        s_claimed = 0;
+        s_awaited = ulong.MaxValue;
         for (int order = 0; order <= MaximumOrder; order++)
         {
             s_heads[order] = FrameInfo.None;
@@ -69,7 +80,68 @@ public static class FrameAllocator
             count -= 1UL << order;
         }
 
+        EndFree();
+    }
+
+    /// <summary>Claims frames that may not be free yet, for one guest at a time; until <see cref="EndClaim"/>.</summary>
+    public static void Claim(ulong frames)
+    {
+        s_lock.Acquire();
+        s_claimed = frames;
         s_lock.Release();
+    }
+
+    /// <summary>What is left of the claim is not claimed any more.</summary>
+    public static void EndClaim() => Claim(0);
+
+    /// <summary>Has an observer told once when so many frames are free; in place of what was awaited before.</summary>
+    public static void Await(ulong frames, FreeFramesObserver observer)
+    {
+        s_lock.Acquire();
+        s_observer = observer;
+        s_awaited = frames;
+        EndFree();
+    }
+
+    // Releases the lock.
+    private static void EndFree()
+    {
+        bool isReached = s_free >= s_awaited;
+        if (isReached)
+        {
+            s_awaited = ulong.MaxValue;
+        }
+
+        s_lock.Release();
+        if (isReached)
+        {
+            s_observer!.Reached();
+        }
+    }
+
+    /// <summary>2^order frames in a row for a guest's memory: never those of <see cref="Reserve"/> or <see cref="ArenaReserve"/>, contents undefined.</summary>
+    /// <param name="order">0 to <see cref="MaximumOrder"/>.</param>
+    /// <param name="frameLimit">Every frame is below this number.</param>
+    /// <param name="fromClaim">The claim is for this guest, and becomes smaller.</param>
+    /// <param name="frame">First frame of the block.</param>
+    public static bool TryAllocateForGuest(int order, ulong frameLimit, bool fromClaim, out ulong frame)
+    {
+        frame = 0;
+        if ((uint)order > MaximumOrder || IsMadeToFail())
+        {
+            return false;
+        }
+
+        ulong count = 1UL << order;
+        s_lock.Acquire();
+        bool found = s_free >= System.Math.Max(Reserve, ArenaReserve) + (fromClaim ? 0 : s_claimed) + count && TryTake(order, frameLimit, out frame);
+        if (found && fromClaim)
+        {
+            s_claimed -= System.Math.Min(s_claimed, count);
+        }
+
+        s_lock.Release();
+        return found;
     }
 
     /// <summary>One frame for the hypervisor, contents undefined.</summary>
@@ -193,7 +265,7 @@ public static class FrameAllocator
         }
 
         FreeLocked(frame, order);
-        s_lock.Release();
+        EndFree();
     }
 
     private static void FreeLocked(ulong frame, int order)

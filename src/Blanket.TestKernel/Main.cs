@@ -6,7 +6,7 @@ namespace Blanket.TestKernel;
 
 /// <summary>
 /// What runs: <c>crash=NAME</c>, a scenario that must cost the domain its life; <c>fuzz=ITERATIONS</c> or <c>storm=ITERATIONS</c>, with
-/// <c>seed=N</c> and <c>peer=DOMAIN</c>, on all vCPUs; <c>flood=1</c>, a neighbour that asks for much (<see cref="Flood"/>); or, without any, every scenario that the domain survives (<c>only=NAME</c>: one of them).
+/// <c>seed=N</c> and <c>peer=DOMAIN</c>, on all vCPUs; <c>sleep=1</c>, nothing; <c>flood=1</c>, a neighbour that asks for much (<see cref="Flood"/>); or, without any, every scenario that the domain survives (<c>only=NAME</c>: one of them).
 /// </summary>
 internal static unsafe class Main
 {
@@ -23,6 +23,11 @@ internal static unsafe class Main
             CrashScenarios.Run(crash);
             Output.Line("testkernel: still alive"u8);
             Domain.Shutdown(ShutdownReason.PowerOff);
+        }
+
+        if (Options.Number("sleep"u8, 0) != 0)
+        {
+            Domain.Sleep();
         }
 
         ulong fuzz = Options.Number("fuzz"u8, 0);

@@ -38,11 +38,13 @@ internal sealed class XenRun : IAsyncDisposable
     /// <param name="native">The guest's kernel is in Blanket's place.</param>
     /// <param name="cpus">CPUs of the machine.</param>
     /// <param name="spareMiB">Memory of the machine besides what its guest needs.</param>
-    internal static async Task<XenRun> StartAsync(BootDirectory directory, string configuration, XenDomainType type, bool native, int cpus = 1, int spareMiB = 0)
+    /// <param name="options">Blanket's.</param>
+    internal static async Task<XenRun> StartAsync(
+        BootDirectory directory, string configuration, XenDomainType type, bool native, int cpus = 1, int spareMiB = 0, string options = "")
     {
         MachinePlan plan = BundleBuilder.Plan([configuration], static _ => { });
         PlannedGuest guest = plan.Guests[0];
-        MachineOptions machine = native ? Native(plan) : await BlanketAsync(plan, directory.PathOf("bundle"), boots: type == XenDomainType.Hvm);
+        MachineOptions machine = native ? Native(plan) : await BlanketAsync(plan, directory.PathOf("bundle"), options, boots: type == XenDomainType.Hvm);
         XenRun run = new(directory) { MemoryMiB = machine.MemoryMiB + spareMiB };
         XenDomain domain = new() { Machine = machine with { Cpus = cpus, MemoryMiB = machine.MemoryMiB + spareMiB }, Type = type };
         run._machine = await XenBed.StartAsync(domain, run.Watch("xen", run.Note), static _ => { }, CancellationToken.None);
@@ -147,9 +149,9 @@ internal sealed class XenRun : IAsyncDisposable
         CommandLine = plan.Guests[0].Configuration.CommandLine,
     };
 
-    private static async Task<MachineOptions> BlanketAsync(MachinePlan plan, string file, bool boots)
+    private static async Task<MachineOptions> BlanketAsync(MachinePlan plan, string file, string options, bool boots)
     {
-        byte[] content = await BundleBuilder.BuildAsync(plan, string.Empty, CancellationToken.None);
+        byte[] content = await BundleBuilder.BuildAsync(plan, options, CancellationToken.None);
         await (boots ? BootDisk.WriteAsync(BootDirectory.Image, content, file, CancellationToken.None) : File.WriteAllBytesAsync(file, content));
         return Machine(plan) with
         {

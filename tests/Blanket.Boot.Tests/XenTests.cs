@@ -126,7 +126,7 @@ public sealed class XenTests
     }
 
     /// <summary>
-    /// While a guest verifies its disk, L0 takes memory of the machine, more than is free, and gives it back; backends close and open again; and
+    /// While a guest verifies its disk, L0 takes memory of the machine, more than is free, so that the guest shrinks, and gives it back; backends close and open again; and
     /// another disk goes away and comes back.
     /// </summary>
     [Fact]
@@ -135,8 +135,8 @@ public sealed class XenTests
         BootDirectory directory = Directory(nameof(MachineFollowsWhatL0DoesToIt));
         TestGuest guest = await TestGuest.CreateAsync();
         string[] disks = [directory.CreateDisk("disk.raw", 4), directory.CreateDisk("other.raw", 4)];
-        string configuration = guest.WriteWithInit(directory, "verifying", "verify.sh", TestGuest.Disks(disks), "vif = [ \"\" ]");
-        await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Pvh, native: false, spareMiB: 48);
+        string configuration = guest.WriteWithInit(directory, "verifying", "verify.sh", TestGuest.Disks(disks), "vif = [ \"\" ]", "memory_min = 128");
+        await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Pvh, native: false, spareMiB: 48, options: "memory=share");
         await run.WaitForAsync("verified 1");
 
         long whole = run.MemoryMiB;
@@ -146,6 +146,8 @@ public sealed class XenTests
         Assert.Equal(whole - 32, await ListedMemoryAsync(run));
         await run.ActAsync(Invariant($"memory {whole - 200}"));
         Assert.InRange(await TakenBackAsync(run, 200), 32 * KiBPerMiB, 199 * KiBPerMiB);
+        await run.WaitForAsync(TakenBack(200, 200));
+        Assert.Equal(whole - 200, await ListedMemoryAsync(run));
         await run.ActAsync(Invariant($"memory {whole}"));
         Assert.Equal(0, await TakenBackAsync(run, 0));
         Assert.Equal(whole, await ListedMemoryAsync(run));
@@ -190,12 +192,16 @@ public sealed class XenTests
     /// <summary>KiB that Blanket says it has given back when L0 wants so many MiB.</summary>
     private static async Task<long> TakenBackAsync(XenRun run, long wantedMiB)
     {
-        const string beginning = "blanket: xen: L0 has ";
-        string end = Invariant($" KiB of the machine's memory back, wants {wantedMiB * KiBPerMiB}");
+        string end = TakenBack(0, wantedMiB)[(TakenBackBeginning.Length + 1)..];
         string line = await run.WaitForAsync(
-            line => line.StartsWith(beginning, System.StringComparison.Ordinal) && line.EndsWith(end, System.StringComparison.Ordinal), beginning + end);
-        return long.Parse(line[beginning.Length..^end.Length], CultureInfo.InvariantCulture);
+            line => line.StartsWith(TakenBackBeginning, System.StringComparison.Ordinal) && line.EndsWith(end, System.StringComparison.Ordinal), TakenBackBeginning + end);
+        return long.Parse(line[TakenBackBeginning.Length..^end.Length], CultureInfo.InvariantCulture);
     }
+
+    private const string TakenBackBeginning = "blanket: xen: L0 has ";
+
+    private static string TakenBack(long givenMiB, long wantedMiB) =>
+        Invariant($"{TakenBackBeginning}{givenMiB * KiBPerMiB} KiB of the machine's memory back, wants {wantedMiB * KiBPerMiB}");
 
     private static string Invariant(System.FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 

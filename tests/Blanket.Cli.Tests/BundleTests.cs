@@ -19,13 +19,13 @@ public class BundleTests
 
     /// <summary>The layout is a format: a changed size or place needs a new version number.</summary>
     [Fact]
-    public void RecordsHaveTheSizesOfVersion2()
+    public void RecordsHaveTheSizesOfVersion3()
     {
-        Assert.Equal(2u, BootBundle.Version);
+        Assert.Equal(3u, BootBundle.Version);
         Assert.Equal("BLANKETB", Encoding.ASCII.GetString(BitConverter.GetBytes(BootBundle.Magic)));
         Assert.Equal(88, Unsafe.SizeOf<BootBundleHeader>());
         Assert.Equal(24, Unsafe.SizeOf<BootBundleBlob>());
-        Assert.Equal(160, Unsafe.SizeOf<BootBundleGuest>());
+        Assert.Equal(168, Unsafe.SizeOf<BootBundleGuest>());
         Assert.Equal(56, Unsafe.SizeOf<BootBundleDisk>());
         Assert.Equal(192, Unsafe.SizeOf<BootBundleVif>());
         Assert.Equal(24, Unsafe.SizeOf<BootBundleBridge>());
@@ -92,7 +92,9 @@ public class BundleTests
         BootBundleGuest guest = reader.Guest(index);
         Assert.Equal(expected.Name, Text(guest.Name));
         Assert.Equal(expected.Uuid, new Guid(guest.Uuid, bigEndian: true));
-        Assert.Equal(((ulong)expected.MemoryMiB * 1024, (ulong)expected.MaximumMemoryMiB * 1024), (guest.MemoryKiB, guest.MaximumMemoryKiB));
+        Assert.Equal(
+            ((ulong)expected.MemoryMiB * 1024, (ulong)expected.MaximumMemoryMiB * 1024, (ulong)expected.MinimumMemoryMiB * 1024),
+            (guest.MemoryKiB, guest.MaximumMemoryKiB, guest.MinimumMemoryKiB));
         Assert.Equal(((uint)expected.Vcpus, (uint)expected.MaximumVcpus), (guest.Vcpus, guest.MaximumVcpus));
         Assert.Equal(expected.CommandLine, Encoding.UTF8.GetString(reader.Content(guest.CommandLine)));
         Assert.Equal((expected.OnPoweroff, expected.OnReboot, expected.OnCrash, expected.OnWatchdog), (guest.OnPoweroff, guest.OnReboot, guest.OnCrash, guest.OnWatchdog));
@@ -304,6 +306,8 @@ public class BundleTests
         Assert.Equal(BundleStatus.BadGuest, AfterGuest((ref BootBundleGuest guest) => guest.MemoryKiB++));
         Assert.Equal(BundleStatus.BadGuest, AfterGuest((ref BootBundleGuest guest) => guest.MaximumMemoryKiB = guest.MemoryKiB - 4));
         Assert.Equal(BundleStatus.BadGuest, AfterGuest((ref BootBundleGuest guest) => guest.MaximumMemoryKiB = 1ul << 60));
+        Assert.Equal(BundleStatus.BadGuest, AfterGuest((ref BootBundleGuest guest) => guest.MinimumMemoryKiB = 0));
+        Assert.Equal(BundleStatus.BadGuest, AfterGuest((ref BootBundleGuest guest) => guest.MinimumMemoryKiB = guest.MemoryKiB + 4));
         Assert.Equal(BundleStatus.BadGuest, AfterGuest((ref BootBundleGuest guest) => guest.Vcpus = 0));
         Assert.Equal(BundleStatus.BadGuest, AfterGuest((ref BootBundleGuest guest) => guest.Vcpus = guest.MaximumVcpus + 1));
         Assert.Equal(BundleStatus.BadGuest, AfterGuest((ref BootBundleGuest guest) => guest.MaximumVcpus = 129));

@@ -48,6 +48,7 @@ public sealed class GuestConfigurationTests : IDisposable
             uuid = "01234567-89ab-cdef-0123-456789abcdef"
             type = "pv"
             memory = 256
+            memory_min = 96
             maxmem = 512
             vcpus = 2
             maxvcpus = 4
@@ -68,7 +69,7 @@ public sealed class GuestConfigurationTests : IDisposable
             """);
         Assert.Equal("web-1", guest.Name);
         Assert.Equal(new Guid("01234567-89ab-cdef-0123-456789abcdef"), guest.Uuid);
-        Assert.Equal((256, 512), (guest.MemoryMiB, guest.MaximumMemoryMiB));
+        Assert.Equal((256, 512, 96), (guest.MemoryMiB, guest.MaximumMemoryMiB, guest.MinimumMemoryMiB));
         Assert.Equal((2, 4), (guest.Vcpus, guest.MaximumVcpus));
         Assert.Equal(Path.Combine(_directory.Path, "k"), guest.Kernel);
         Assert.Equal(Path.Combine(_directory.Path, "r"), guest.Ramdisk);
@@ -93,7 +94,7 @@ public sealed class GuestConfigurationTests : IDisposable
     public void HasDefaultsOfXl()
     {
         GuestConfiguration guest = ReadQuietly(Minimal);
-        Assert.Equal((1, 1, 128L), (guest.Vcpus, guest.MaximumVcpus, guest.MaximumMemoryMiB));
+        Assert.Equal((1, 1, 128L, 128L), (guest.Vcpus, guest.MaximumVcpus, guest.MaximumMemoryMiB, guest.MinimumMemoryMiB));
         Assert.Equal(
             [BootBundleAction.Destroy, BootBundleAction.Restart, BootBundleAction.Destroy, BootBundleAction.Destroy],
             [guest.OnPoweroff, guest.OnReboot, guest.OnCrash, guest.OnWatchdog]);
@@ -124,6 +125,8 @@ public sealed class GuestConfigurationTests : IDisposable
     [InlineData("name = 'g'\nmemory = 128\nkernel = 'nope'", "g.cfg:3: kernel = \"nope\": no such file, expected a file at ", false)]
     [InlineData("name = 'g'\nmemory = 128", "g.cfg:1: kernel is missing, expected kernel = \"PATH\"", false)]
     [InlineData("name = 'g'\nkernel = 'k'", "g.cfg:1: memory is missing, expected memory = MIB", false)]
+    [InlineData("memory = 128\nmemory_min = 129", "g.cfg:2: memory_min = 129, expected at most memory = 128", true)]
+    [InlineData("memory = 128\nmemory_min = 2", "g.cfg:2: memory_min = 2, expected a number from 4 to 16777216", true)]
     [InlineData("memory = 128\nmaxmem = 64", "g.cfg:2: maxmem = 64, expected at least memory = 128", true)]
     [InlineData("vcpus = 200", "g.cfg:1: vcpus = 200, expected a number from 1 to 128", true)]
     [InlineData("vcpus = 4\nmaxvcpus = 2", "g.cfg:2: maxvcpus = 2, expected at least vcpus = 4", true)]

@@ -39,6 +39,7 @@ internal static class AuditCommand
     [
         ("frames", audit.Frames),
         ("free", audit.FreeFrames),
+        ("claimed", audit.ClaimedFrames),
         ("tables", audit.TableFrames),
         ("arenas", audit.ArenaFrames),
         ("guests", audit.Guests),

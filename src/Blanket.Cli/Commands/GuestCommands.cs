@@ -12,7 +12,7 @@ using Blanket.Lab.Instances;
 
 namespace Blanket.Cli.Commands;
 
-/// <summary><c>pause</c>, <c>unpause</c>, <c>stop</c>, <c>reboot</c>, <c>destroy</c>, <c>mem-set</c>, <c>vcpu-set</c>, <c>vcpu-pin</c>: one request about one guest.</summary>
+/// <summary><c>pause</c>, <c>unpause</c>, <c>stop</c>, <c>reboot</c>, <c>destroy</c>, <c>mem-set</c>, <c>mem-min</c>, <c>vcpu-set</c>, <c>vcpu-pin</c>: one request about one guest.</summary>
 internal static class GuestCommands
 {
     private const int PollMilliseconds = 100;
@@ -26,6 +26,7 @@ internal static class GuestCommands
         yield return Simple("reboot", "Ask a guest to reboot.", ManagementCommand.Reboot, isWaited: false, report);
         yield return Simple("destroy", "End a guest at once, without its help.", ManagementCommand.Destroy, isWaited: true, report);
         yield return Numbered("mem-set", "MIB", "Set the memory that a guest is to have (its balloon driver follows).", ManagementCommand.SetMemory, 1024, MaximumMemoryMiB, report);
+        yield return Numbered("mem-min", "MIB", "Set the memory that a guest keeps when others need some (memory_min of its configuration).", ManagementCommand.SetMinimum, 1024, MaximumMemoryMiB, report);
         yield return Numbered("vcpu-set", "COUNT", "Set how many vCPUs of a guest are to be online.", ManagementCommand.SetVcpus, 1, (int)BootBundle.MaximumVcpus, report);
         yield return Pin(report);
     }

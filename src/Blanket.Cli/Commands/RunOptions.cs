@@ -44,6 +44,12 @@ internal sealed class RunOptions
 
     private readonly Option<long?> _memory = new("--memory") { Description = "Memory of the L0 machine (default: what the guests need).", HelpName = "MIB" };
 
+    private readonly Option<string> _memoryPolicy = new("--memory-policy")
+    {
+        Description = "What is done when a guest needs more memory than is free: manual (it is refused), or share (others shrink towards their memory_min).",
+        DefaultValueFactory = _ => MemoryPolicyCommand.Names[0],
+    };
+
     private readonly Option<int> _cpus = new("--cpus") { Description = "CPUs of the L0 machine.", HelpName = "N", DefaultValueFactory = _ => 1 };
 
     private readonly Option<string> _machine = new("--machine") { Description = "QEMU's machine type.", DefaultValueFactory = _ => "q35" };
@@ -91,6 +97,7 @@ internal sealed class RunOptions
         _cpus.Validators.Add(result => RequireRange(result, 1, MaximumCpus));
         _machine.AcceptOnlyFromAmong("q35", "pc");
         _l0.AcceptOnlyFromAmong(Kvm, Xen);
+        _memoryPolicy.AcceptOnlyFromAmong(MemoryPolicyCommand.Names);
         _boot.AcceptOnlyFromAmong(Direct, Bios, Uefi);
         _l0Mode.AcceptOnlyFromAmong(Pvh, Hvm);
         _forwards.Validators.Add(RequireForwards);
@@ -100,7 +107,7 @@ internal sealed class RunOptions
     internal void AddTo(Command command)
     {
         command.Add(_guests);
-        Option[] all = [_l0, _l0Mode, _memory, _cpus, _machine, _boot, _forwards, _qemuArguments, _options, _name, _stay, _spareDisks, _spareReadOnlyDisks];
+        Option[] all = [_l0, _l0Mode, _memory, _memoryPolicy, _cpus, _machine, _boot, _forwards, _qemuArguments, _options, _name, _stay, _spareDisks, _spareReadOnlyDisks];
         foreach (Option option in all)
         {
             command.Add(option);
@@ -113,6 +120,7 @@ internal sealed class RunOptions
         Guests = arguments.GetValue(_guests) ?? [],
         Xen = ReadXen(arguments),
         MemoryMiB = arguments.GetValue(_memory),
+        MemoryPolicy = arguments.GetRequiredValue(_memoryPolicy),
         Cpus = arguments.GetValue(_cpus),
         MachineType = arguments.GetRequiredValue(_machine),
         Firmware = ReadFirmware(arguments),

@@ -15,20 +15,68 @@ namespace Blanket.Cli.Commands;
 /// <summary><c>start</c>: adds a guest to a running instance.</summary>
 internal static class StartCommand
 {
+    private const int PollMilliseconds = 100;
+
     internal static Command Create(Report report)
     {
         Option<string?> instance = InstanceCommand.InstanceOption();
         Argument<string> file = new("GUEST.cfg") { Description = "The guest's configuration in xl.cfg(5) syntax." };
         Command command = new("start", "Start a guest on a running instance.") { file, instance };
-        command.SetAction((arguments, cancellation) => InstanceCommand.RunAsync(
-            arguments.GetValue(instance),
-            (found, client) => StartAsync(found, client, arguments.GetRequiredValue(file), report, cancellation),
-            report,
-            cancellation));
+        command.SetAction(async (arguments, cancellation) =>
+        {
+            Waiting? waiting = null;
+            await InstanceCommand.RunAsync(
+                arguments.GetValue(instance),
+                async (found, client) => waiting = await StartAsync(found, client, arguments.GetRequiredValue(file), report, cancellation).ConfigureAwait(false),
+                report,
+                cancellation).ConfigureAwait(false);
+            while (waiting is not null && !await IsStartedAsync(waiting, report, cancellation).ConfigureAwait(false))
+            {
+                await Task.Delay(PollMilliseconds, cancellation).ConfigureAwait(false);
+            }
+
+            return ExitStatus.Success;
+        });
         return command;
     }
 
-    private static async Task StartAsync(Instance instance, ManagementClient client, string file, Report report, CancellationToken cancellation)
+    /// <summary>A guest whose start waits for memory.</summary>
+    /// <param name="Instance">Where.</param>
+    /// <param name="Name">Its name.</param>
+    /// <param name="LogPosition">Where what is logged of its start begins.</param>
+    private sealed record Waiting(Instance Instance, string Name, ulong LogPosition);
+
+    /// <summary>Whether a start has come to its end. Other commands have their turn before the next look.</summary>
+    /// <exception cref="HostException">The guest could not be started; the log, which is shown, says why.</exception>
+    private static async Task<bool> IsStartedAsync(Waiting waiting, Report report, CancellationToken cancellation)
+    {
+        using ManagementClient client = await ManagementClient.ConnectAsync(waiting.Instance, static () => { }, cancellation).ConfigureAwait(false);
+        IEnumerable<ManagementGuest> guests = await client.ListAsync(cancellation).ConfigureAwait(false);
+        ManagementGuest[] found = [.. guests.Where(guest => ManagementClient.NameOf(guest.Name) == waiting.Name)];
+        if (found.Length != 0)
+        {
+            if (found[0].State != ManagementGuestState.Waiting)
+            {
+                ReportStart(report, waiting.Name, found[0].DomainId);
+            }
+
+            return found[0].State != ManagementGuestState.Waiting;
+        }
+
+        await LogCommands.ShowAsync(client, waiting.LogPosition, report, cancellation).ConfigureAwait(false);
+        using GuestParts? machine = await GuestParts.TryOpenAsync(waiting.Instance, cancellation).ConfigureAwait(false);
+        if (machine is not null)
+        {
+            await ReleaseAsync(client, machine, cancellation).ConfigureAwait(false);
+        }
+
+        throw new HostException($"{waiting.Name} is not there: it could not be started, or has ended already");
+    }
+
+    private static void ReportStart(Report report, string name, ulong domain) => report.Line(FormattableString.Invariant($"{name}: started as domain {domain}"));
+
+    /// <returns>What to wait for, if it does not run yet.</returns>
+    private static async Task<Waiting?> StartAsync(Instance instance, ManagementClient client, string file, Report report, CancellationToken cancellation)
     {
         MachinePlan plan = BundleBuilder.Plan([file], report.Warning);
         PlannedGuest guest = plan.Guests[0];
@@ -48,8 +96,7 @@ internal static class StartCommand
             }
 
             report.Warning($"{name} has no console: the instance's provider offers no further ports");
-            await StartAsync(client, plan, name, report, cancellation).ConfigureAwait(false);
-            return;
+            return await StartAsync(instance, client, plan, name, report, cancellation).ConfigureAwait(false);
         }
 
         await machine.RemoveOthersAsync(running, cancellation).ConfigureAwait(false);
@@ -61,7 +108,7 @@ internal static class StartCommand
         try
         {
             IReadOnlyList<PlannedDisk> disks = await machine.AddDisksAsync(name, guest.Disks, cancellation).ConfigureAwait(false);
-            await StartAsync(client, plan.With(guest with { Disks = disks }), name, report, cancellation).ConfigureAwait(false);
+            return await StartAsync(instance, client, plan.With(guest with { Disks = disks }), name, report, cancellation).ConfigureAwait(false);
         }
         catch
         {
@@ -77,14 +124,22 @@ internal static class StartCommand
         await machine.RemoveOthersAsync([.. guests.Select(guest => ManagementClient.NameOf(guest.Name))], cancellation).ConfigureAwait(false);
     }
 
-    private static async Task StartAsync(ManagementClient client, MachinePlan plan, string name, Report report, CancellationToken cancellation)
+    private static async Task<Waiting?> StartAsync(
+        Instance instance, ManagementClient client, MachinePlan plan, string name, Report report, CancellationToken cancellation)
     {
         byte[] bundle = await BundleBuilder.BuildAsync(plan, string.Empty, cancellation).ConfigureAwait(false);
         ulong end = await LogCommands.EndAsync(client, cancellation).ConfigureAwait(false);
         try
         {
             ulong domain = await client.StartAsync(bundle, cancellation).ConfigureAwait(false);
-            report.Line(FormattableString.Invariant($"{name}: started as domain {domain}"));
+            if (domain == 0)
+            {
+                report.Warning($"{name} waits for memory that other guests give up");
+                return new Waiting(instance, name, end);
+            }
+
+            ReportStart(report, name, domain);
+            return null;
         }
         catch (ManagementException)
         {

@@ -142,7 +142,7 @@ internal sealed class PreparedRun : IDisposable
 
     private async Task<MachineOptions> BootBlanketAsync(MachineOptions machine, RunSettings settings, Report report, CancellationToken cancellation)
     {
-        string options = settings.Stay ? $"{settings.Options} stay".TrimStart() : settings.Options;
+        string options = $"memory={settings.MemoryPolicy} {settings.Options}{(settings.Stay ? " stay" : string.Empty)}";
         byte[] bundle = await BundleBuilder.BuildAsync(Plan, options, cancellation).ConfigureAwait(false);
         bool boots = settings.Firmware != Firmware.None || settings.Xen == XenDomainType.Hvm;
         long required = BundleBuilder.RequiredMemoryMiB(Plan, bundle.Length) + (boots ? FirmwareMiB : 0);

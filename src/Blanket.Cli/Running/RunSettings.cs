@@ -23,6 +23,9 @@ internal sealed record RunSettings
     /// <summary>Memory of the L0 machine, or null for what the guests need.</summary>
     internal long? MemoryMiB { get; init; }
 
+    /// <summary>What is done when a guest needs more memory than is free (docs/management.md, "Memory").</summary>
+    internal required string MemoryPolicy { get; init; }
+
     /// <summary>CPUs of the L0 machine.</summary>
     internal int Cpus { get; init; } = 1;
 

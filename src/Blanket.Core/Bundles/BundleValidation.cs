@@ -203,7 +203,9 @@ internal static class BundleValidation
         && IsText(bundle, header, guest.CommandLine, BootBundle.MaximumCommandLine);
 
     private static bool HasMemory(in BootBundleGuest guest) =>
-        guest.MemoryKiB >= KiBPerPage
+        guest.MinimumMemoryKiB >= KiBPerPage
+        && guest.MinimumMemoryKiB % KiBPerPage == 0
+        && guest.MinimumMemoryKiB <= guest.MemoryKiB
         && guest.MemoryKiB % KiBPerPage == 0
         && guest.MaximumMemoryKiB % KiBPerPage == 0
         && guest.MemoryKiB <= guest.MaximumMemoryKiB

@@ -20,6 +20,9 @@ public sealed partial class Domain
     /// <summary>The most frames that it may own at once (its reservation may not grow beyond).</summary>
     public ulong MaximumFrames;
 
+    /// <summary>It is being built, and <see cref="FrameAllocator.ClaimedFrames"/> are for it.</summary>
+    public bool HasClaim;
+
     /// <summary>Whether it may name other domains in memory hypercalls (a control domain).</summary>
     public bool MayManageMemory;
 

@@ -26,7 +26,7 @@ public static class FrameOwnership
             return false;
         }
 
-        if (!TryTake(order, frameLimit, out frame))
+        if (!TryTake(order, frameLimit, domain.HasClaim, out frame))
         {
             domain.UncountFrames(count);
             return false;
@@ -37,18 +37,12 @@ public static class FrameOwnership
     }
 
     /// <summary>Takes zeroed frames for a guest from the allocator, without an owner yet.</summary>
-    internal static bool TryTake(int order, ulong frameLimit, out ulong frame)
+    internal static bool TryTake(int order, ulong frameLimit, bool fromClaim, out ulong frame)
     {
-        frame = 0;
-        if (FrameAllocator.FreeFrames < FrameAllocator.Reserve + (1UL << order))
-        {
-            return false;
-        }
-
-        if (!FrameAllocator.TryAllocate(order, frameLimit, out frame))
+        if (!FrameAllocator.TryAllocateForGuest(order, frameLimit, fromClaim, out frame))
         {
             FrameQuarantine.Drain();
-            if (!FrameAllocator.TryAllocate(order, frameLimit, out frame))
+            if (!FrameAllocator.TryAllocateForGuest(order, frameLimit, fromClaim, out frame))
             {
                 return false;
             }

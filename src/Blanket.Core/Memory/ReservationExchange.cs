@@ -171,7 +171,7 @@ internal static class ReservationExchange
         int order = (int)exchange.Out.ExtentOrder;
         for (int i = 0; i < 1 << (int)(chunkOrder - exchange.Out.ExtentOrder); i++)
         {
-            if (!FrameOwnership.TryTake(order, frameLimit, out ulong frame))
+            if (!FrameOwnership.TryTake(order, frameLimit, fromClaim: false, out ulong frame))
             {
                 return -Errno.ENOMEM;
             }

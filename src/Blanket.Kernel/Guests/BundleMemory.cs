@@ -41,7 +41,7 @@ internal struct BundleMemory
             order++;
         }
 
-        if (FrameAllocator.FreeFrames < frames + FrameAllocator.Reserve || !FrameAllocator.TryAllocate(order, ulong.MaxValue, out ulong first))
+        if (FrameAllocator.FreeFrames < frames + FrameAllocator.Reserve + FrameAllocator.ClaimedFrames || !FrameAllocator.TryAllocate(order, ulong.MaxValue, out ulong first))
         {
             return false;
         }

@@ -62,6 +62,14 @@ internal sealed class Guest : DomainObserver
     /// <summary>It is to be started again once its domain is gone.</summary>
     internal bool StartsAgain;
 
+    /// <summary>It has been added and has not been started yet: nothing of what ran is lost when it cannot be.</summary>
+    internal bool IsNew;
+
+    /// <summary>Frames that its domain is asked to have (memory/target), that it is to have when there is enough, and that it keeps in any case.</summary>
+    internal ulong Target;
+    internal ulong Wish;
+    internal ulong Floor;
+
     /// <summary>An operator paused it.</summary>
     internal bool IsPaused;
 

@@ -22,15 +22,9 @@ internal static class GuestBuilder
     private const ulong BytesPerKiB = 1024;
     private static ushort s_lastDomainId;
 
-    /// <summary>Builds and starts a domain for a guest. On false the domain, if any, is to be torn down; the log says why.</summary>
+    /// <summary>Builds and starts a domain for a guest, of the frames that are claimed for it. On false the domain, if any, is to be torn down; the log says why.</summary>
     internal static bool Start(Guest guest)
     {
-        // What is built is built in full or not at all: its objects come from what is left for the hypervisor.
-        if (FrameAllocator.FreeFrames < (guest.Record.MemoryKiB * BytesPerKiB >> Cpu.PageShift) + (2 * FrameAllocator.Reserve))
-        {
-            return Fail(guest, "not enough memory"u8);
-        }
-
         if (guest.Bundle.Length == 0 || guest.Bundle.Open(out BundleReader bundle) != BundleStatus.Ok)
         {
             return Fail(guest, "its boot bundle is gone or broken"u8);
@@ -63,7 +57,9 @@ internal static class GuestBuilder
             StorePort = storePort,
             ConsolePort = consolePort,
         };
+        domain.HasClaim = true;
         BuildStatus status = DomainBuilder.Build(domain, in request, out BuildResult result);
+        domain.HasClaim = false;
         if (status != BuildStatus.Ok)
         {
             return Fail(guest, BuildStatusText.Describe(status));

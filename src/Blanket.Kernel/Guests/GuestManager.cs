@@ -58,6 +58,7 @@ internal static class GuestManager
         }
 
         s_stays = BootOptions.Has(bundle.Options, "stay"u8);
+        MemoryBalancer.Create(bundle.Options);
         Recount.Initialize(BootOptions.Number(bundle.Options, "recount="u8));
         Bridges.CreateAll(in bundle);
         s_timer = new RetryTimer();
@@ -89,8 +90,8 @@ internal static class GuestManager
 
     /// <summary>Takes in and starts the guest of a bundle that an operator sent; the bundle is the guest's from then on, on 0.</summary>
     /// <returns>
-    /// 0, -EINVAL (no bundle with exactly one guest), -EEXIST (there is a guest of that name), -ENOSPC (too many guests), or
-    /// -ENOEXEC (it could not be started; the log says why).
+    /// 0 (it runs, or waits for memory), -EINVAL (no bundle with exactly one guest), -EEXIST (there is a guest of that name), -ENOSPC (too many
+    /// guests), or -ENOEXEC (it could not be started; the log says why).
     /// </returns>
     internal static int Add(BundleMemory memory, out Guest? guest)
     {
@@ -116,28 +117,11 @@ internal static class GuestManager
         }
 
         guest.Configure(in record, memory, isTransient: true);
-        if (!TryStart(guest))
-        {
-            // Nothing of what ran was lost: whoever asked is told.
-            Log.Line("event guest-refused name="u8).Text(guest.Name).End();
-        }
-
-        if (guest.State != GuestState.Running)
-        {
-            if (guest.State == GuestState.Stopped)
-            {
-                guest.Forget();
-            }
-
-            return -Errno.ENOEXEC;
-        }
-
-        if (!CanStartAgain(guest))
-        {
-            guest.Bundle.Free();
-        }
-
-        return 0;
+        guest.IsNew = true;
+        Start(guest);
+        bool isTaken = guest.State is GuestState.Running or GuestState.Waiting;
+        End(guest);
+        return isTaken ? 0 : -Errno.ENOEXEC;
     }
 
     /// <summary>A free place, which is made if need be; null when there are too many, or memory is out.</summary>
@@ -176,34 +160,30 @@ internal static class GuestManager
             }
         }
 
-        if (!CanAnyStartAgain())
-        {
-            Memory.ReleaseModules();
-            foreach (Guest? guest in s_guests)
-            {
-                if (guest != null)
-                {
-                    guest.Bundle = default;
-                }
-            }
-        }
-
+        ReleaseBootBundle();
         s_isStarted = true;
         Wake();
     }
 
-    /// <summary>Whether a guest may have to be built again: the bundle takes memory that others could use.</summary>
-    private static bool CanAnyStartAgain()
+    /// <summary>Frees the memory of the boot bundle, which others could use, unless a guest may have to be built of it yet, or again.</summary>
+    private static void ReleaseBootBundle()
     {
         foreach (Guest? guest in s_guests!)
         {
-            if (guest != null && CanStartAgain(guest))
+            if (guest is { IsTransient: false } && (guest.State == GuestState.Waiting || CanStartAgain(guest)))
             {
-                return true;
+                return;
             }
         }
 
-        return false;
+        Memory.ReleaseModules();
+        foreach (Guest? guest in s_guests)
+        {
+            if (guest is { IsTransient: false })
+            {
+                guest.Bundle = default;
+            }
+        }
     }
 
     private static bool CanStartAgain(Guest guest)
@@ -270,6 +250,7 @@ internal static class GuestManager
         Interlocked.Exchange(ref s_hasWork, 0);
         XenRequests.Process();
         MachineBalloon.Process();
+        MemoryBalancer.Process();
         ManagementService.Process();
         Recount.Process();
         MachineShutdown.Process();
@@ -304,6 +285,16 @@ internal static class GuestManager
             Decide(guest);
         }
 
+        if (guest.State == GuestState.Waiting)
+        {
+            Start(guest);
+            End(guest);
+            if (guest.State != GuestState.Waiting)
+            {
+                ReleaseBootBundle();
+            }
+        }
+
         if (guest.State == GuestState.Destroying && GuestTeardown.Run(guest))
         {
             guest.State = GuestState.Stopped;
@@ -316,6 +307,7 @@ internal static class GuestManager
             }
 
             End(guest);
+            MemoryBalancer.Balance();
         }
     }
 
@@ -331,7 +323,15 @@ internal static class GuestManager
     internal static void Destroy(Guest guest)
     {
         guest.StartsAgain = false;
-        if (guest.State is GuestState.Running or GuestState.Ended or GuestState.Preserved)
+        if (guest.State == GuestState.Waiting)
+        {
+            Log.Line("event guest-destroy name="u8).Text(guest.Name).End();
+            guest.State = GuestState.Stopped;
+            MemoryBalancer.Cancel(guest);
+            End(guest);
+            Wake();
+        }
+        else if (guest.State is GuestState.Running or GuestState.Ended or GuestState.Preserved)
         {
             Log.Line("event guest-destroy name="u8).Text(guest.Name).End();
             GuestTeardown.Begin(guest);
@@ -362,17 +362,47 @@ internal static class GuestManager
         return frames;
     }
 
+    /// <summary>Starts a guest, or has it wait for memory; in that case, once more when there is news.</summary>
     private static void Start(Guest guest)
     {
-        if (!TryStart(guest))
+        MemoryClaim claim = MemoryBalancer.Claim(guest);
+        if (claim == MemoryClaim.Waits)
         {
-            Log.Line("event guest-crash name="u8).Text(guest.Name).Text(" reason=\"it could not be started\""u8).End();
+            guest.State = GuestState.Waiting;
+            return;
         }
+
+        bool isStarted = claim == MemoryClaim.Granted && TryStart(guest);
+        if (claim == MemoryClaim.Granted)
+        {
+            FrameAllocator.EndClaim();
+        }
+        else
+        {
+            guest.StartsAgain = false;
+            guest.State = GuestState.Stopped;
+        }
+
+        if (!isStarted)
+        {
+            // With a new one nothing of what ran is lost: whoever asked is told.
+            Log.Line(guest.IsNew ? "event guest-refused name="u8 : "event guest-crash name="u8).Text(guest.Name)
+                .Text(guest.IsNew ? ""u8 : " reason=\"it could not be started\""u8).End();
+        }
+        else if (guest.IsTransient && !CanStartAgain(guest))
+        {
+            guest.Bundle.Free();
+        }
+
+        guest.IsNew = false;
     }
 
     private static bool TryStart(Guest guest)
     {
         guest.IsPaused = false;
+        guest.Target = guest.Wish = guest.Record.MemoryKiB * 1024 >> Blanket.Machine.Cpu.PageShift;
+        guest.Floor = guest.Record.MinimumMemoryKiB * 1024 >> Blanket.Machine.Cpu.PageShift;
+
         // It may stop before the builder returns.
         guest.State = GuestState.Running;
         VcpuSwitch.Leave();

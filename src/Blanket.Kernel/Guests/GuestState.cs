@@ -6,6 +6,9 @@ internal enum GuestState : byte
     /// <summary>Has no domain: not started yet, or ended for good.</summary>
     Stopped,
 
+    /// <summary>Has no domain yet: its start waits for memory.</summary>
+    Waiting,
+
     /// <summary>Has a domain that may run.</summary>
     Running,
 

@@ -30,7 +30,10 @@ internal sealed class MachineBalloon : StoreWatch
     private static ulong s_wanted;
     private static ulong s_count;
     private static uint s_frames = FrameInfo.None;
-    private static bool s_isReported = true;
+
+    // What was logged last: what L0 wanted, and whether it had it.
+    private static ulong s_reportedWish;
+    private static bool s_isReportedMet = true;
 
     private readonly XenbusStore _store;
     private readonly Limit _limit;
@@ -45,6 +48,16 @@ internal sealed class MachineBalloon : StoreWatch
 
     /// <summary>Frames that Xen has back.</summary>
     internal static ulong Count => s_count;
+
+    /// <summary>Frames that Xen wants back and has not got yet.</summary>
+    internal static ulong Missing
+    {
+        get
+        {
+            ulong wanted = Volatile.Read(ref s_wanted);
+            return s_xen != null && wanted > s_count ? wanted - s_count : 0;
+        }
+    }
 
     /// <summary>Follows the target; once at boot, in an allocation scope.</summary>
     internal static void Create(XenTransport xen)
@@ -67,11 +80,10 @@ internal sealed class MachineBalloon : StoreWatch
         ulong wanted = Volatile.Read(ref s_wanted);
         if (s_xen == null || s_count == wanted)
         {
-            Report();
+            Report(wanted);
             return;
         }
 
-        s_isReported = false;
         int moved = s_count < wanted ? Inflate(wanted - s_count) : Deflate(s_count - wanted);
         if (moved != 0)
         {
@@ -79,7 +91,8 @@ internal sealed class MachineBalloon : StoreWatch
         }
         else
         {
-            Report();
+            Report(wanted);
+            MemoryBalancer.MakeRoomForL0();
             Scheduler.Arm(s_timer!, SystemTime.Now + RetryInterval);
         }
     }
@@ -91,7 +104,7 @@ internal sealed class MachineBalloon : StoreWatch
     {
         Span<ulong> list = PhysicalMemory.FrameAs<ulong>(s_list >> Cpu.PageShift);
         int count = 0;
-        while (count < Step && (ulong)count < frames && FrameAllocator.FreeFrames > FrameAllocator.Reserve && FrameAllocator.TryWithdraw(out ulong frame))
+        while (count < Step && (ulong)count < frames && FrameAllocator.FreeFrames > FrameAllocator.Reserve + FrameAllocator.ClaimedFrames && FrameAllocator.TryWithdraw(out ulong frame))
         {
             list[count++] = frame;
         }
@@ -152,13 +165,21 @@ internal sealed class MachineBalloon : StoreWatch
         return frame;
     }
 
-    private static void Report()
+    private static void Report(ulong wanted)
     {
-        if (!s_isReported)
+        bool isMet = s_count == wanted;
+        if (wanted == s_reportedWish && isMet == s_isReportedMet)
         {
-            s_isReported = true;
-            Log.Line("xen: L0 has "u8).Decimal(s_count * KiBPerFrame).Text(" KiB of the machine's memory back, wants "u8)
-                .Decimal(s_wanted * KiBPerFrame).End();
+            return;
+        }
+
+        s_reportedWish = wanted;
+        s_isReportedMet = isMet;
+        Log.Line("xen: L0 has "u8).Decimal(s_count * KiBPerFrame).Text(" KiB of the machine's memory back, wants "u8)
+            .Decimal(wanted * KiBPerFrame).End();
+        if (isMet)
+        {
+            MemoryBalancer.Balance();
         }
     }
 

@@ -77,7 +77,7 @@ internal static class MachineShutdown
             }
 
             guest.StartsAgain = false;
-            if (guest.State == GuestState.Preserved)
+            if (guest.State is GuestState.Preserved or GuestState.Waiting)
             {
                 GuestManager.Destroy(guest);
             }

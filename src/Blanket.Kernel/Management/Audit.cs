@@ -21,6 +21,7 @@ internal static class Audit
         {
             Frames = FrameAllocator.TotalFrames,
             FreeFrames = FrameAllocator.FreeFrames,
+            ClaimedFrames = FrameAllocator.ClaimedFrames,
             TableFrames = TableFrames.Count,
             ArenaFrames = Memory.BootArena.Frames,
             ServiceChannels = (ulong)(uint)ServiceChannels.OpenChannels,
@@ -62,7 +63,7 @@ internal static class Audit
     /// <summary>Logs counts as the event <c>audit</c>.</summary>
     internal static void Report(in ManagementAudit audit) =>
         Log.Line("event audit frames="u8).Decimal(audit.Frames).Text(" free="u8).Decimal(audit.FreeFrames)
-            .Text(" tables="u8).Decimal(audit.TableFrames).Text(" arenas="u8).Decimal(audit.ArenaFrames)
+            .Text(" claimed="u8).Decimal(audit.ClaimedFrames).Text(" tables="u8).Decimal(audit.TableFrames).Text(" arenas="u8).Decimal(audit.ArenaFrames)
             .Text(" guests="u8).Decimal(audit.Guests).Text(" guest_frames="u8).Decimal(audit.GuestFrames)
             .Text(" devices="u8).Decimal(audit.Devices).Text(" channels="u8).Decimal(audit.EventChannels)
             .Text(" service_channels="u8).Decimal(audit.ServiceChannels).Text(" grants="u8).Decimal(audit.Grants)

@@ -21,7 +21,9 @@ internal static class GuestControl
     private const ulong SlackKiB = 1024;
 
     /// <summary>Carries a request out.</summary>
-    /// <returns>0 or a negative errno: -EINVAL (value), -EEXIST (paused already), -ENOSYS, or why xenstore refused.</returns>
+    /// <returns>
+    /// 0 or a negative errno: -EINVAL (value), -EEXIST (paused already), -ENOSYS, those of <see cref="MemoryBalancer.SetWish"/>, or why xenstore refused.
+    /// </returns>
     internal static int Change(Guest guest, ManagementCommand command, ulong value)
     {
         switch (command)
@@ -35,7 +37,9 @@ internal static class GuestControl
             case ManagementCommand.Reboot:
                 return Write(guest.Domain!, "control/shutdown"u8, "reboot"u8);
             case ManagementCommand.SetMemory:
-                return SetMemory(guest, value);
+                return IsMemory(guest, value) ? MemoryBalancer.SetWish(guest, value / KiBPerFrame) : -Errno.EINVAL;
+            case ManagementCommand.SetMinimum:
+                return SetMinimum(guest, value);
             case ManagementCommand.SetVcpus:
                 return SetVcpus(guest, value);
             default:
@@ -56,6 +60,8 @@ internal static class GuestControl
             MemoryKiB = domain.FrameCount * KiBPerFrame,
             MaximumKiB = guest.Record.MaximumMemoryKiB,
             TargetKiB = ReadTarget(domain),
+            WishKiB = guest.Wish * KiBPerFrame,
+            MinimumKiB = guest.Floor * KiBPerFrame,
         };
         ulong now = SystemTime.Now;
         foreach (Vcpu? vcpu in domain.Vcpus)
@@ -75,6 +81,17 @@ internal static class GuestControl
 
         AddDevices(guest, ref record);
     }
+
+    /// <summary>Tells what there is to tell of a guest whose start waits for memory.</summary>
+    internal static void DescribeWaiting(Guest guest, out ManagementGuest record) => record = new ManagementGuest
+    {
+        Name = guest.Record.Name,
+        State = ManagementGuestState.Waiting,
+        Vcpus = (ushort)guest.Record.MaximumVcpus,
+        MaximumKiB = guest.Record.MaximumMemoryKiB,
+        WishKiB = guest.Record.MemoryKiB,
+        MinimumKiB = guest.Record.MinimumMemoryKiB,
+    };
 
     private static void AddDevices(Guest guest, ref ManagementGuest record)
     {
@@ -138,26 +155,35 @@ internal static class GuestControl
         return 0;
     }
 
-    /// <summary>Sets the balloon's target, and lets the guest own that much and a little more, whatever it owns now (libxl_set_memory_target).</summary>
-    private static int SetMemory(Guest guest, ulong kib)
+    /// <summary>Sets the balloon's target, in frames, and lets the guest own that much and a little more, whatever it owns now (libxl_set_memory_target).</summary>
+    /// <returns>0, or why xenstore refused.</returns>
+    internal static int SetTarget(Guest guest, ulong frames)
     {
-        ref readonly BootBundleGuest record = ref guest.Record;
-        if (kib == 0 || kib % KiBPerFrame != 0 || kib > record.MaximumMemoryKiB)
-        {
-            return -Errno.EINVAL;
-        }
-
         Span<byte> digits = stackalloc byte[PathBuilder.DecimalMax];
         PathBuilder number = new(digits);
-        number.AppendDecimal(kib);
+        number.AppendDecimal(frames * KiBPerFrame);
         int error = Write(guest.Domain!, "memory/target"u8, number.Text);
         if (error == 0)
         {
-            guest.Domain!.MaximumFrames = Math.Min(kib + SlackKiB, record.MaximumMemoryKiB) / KiBPerFrame;
+            guest.Target = frames;
+            guest.Domain!.MaximumFrames = Math.Min((frames * KiBPerFrame) + SlackKiB, guest.Record.MaximumMemoryKiB) / KiBPerFrame;
         }
 
         return error;
     }
+
+    private static int SetMinimum(Guest guest, ulong kib)
+    {
+        if (!IsMemory(guest, kib))
+        {
+            return -Errno.EINVAL;
+        }
+
+        guest.Floor = kib / KiBPerFrame;
+        return 0;
+    }
+
+    private static bool IsMemory(Guest guest, ulong kib) => kib != 0 && kib % KiBPerFrame == 0 && kib <= guest.Record.MaximumMemoryKiB;
 
     private static int SetVcpus(Guest guest, ulong count)
     {

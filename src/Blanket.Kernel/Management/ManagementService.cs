@@ -78,6 +78,8 @@ internal static class ManagementService
                 return TakeBundleData(request);
             case ManagementCommand.BundleStart:
                 return request.IsEmpty ? StartBundle(answer, out length) : -Errno.EINVAL;
+            case ManagementCommand.SetMemoryPolicy:
+                return SetMemoryPolicy(request);
             case ManagementCommand.PinVcpu:
                 return Pin(request);
             default:
@@ -88,7 +90,7 @@ internal static class ManagementService
     private static int HandleGuest(ManagementCommand command, ReadOnlySpan<byte> request, Span<byte> answer, out int length)
     {
         length = 0;
-        if (command is < ManagementCommand.Pause or > ManagementCommand.Devices)
+        if (command is < ManagementCommand.Pause or > ManagementCommand.Devices and not ManagementCommand.SetMinimum)
         {
             return -Errno.ENOSYS;
         }
@@ -128,16 +130,33 @@ internal static class ManagementService
 
         ManagementPin pin = MemoryMarshal.Read<ManagementPin>(request);
         Guest? guest = Find(pin.Name);
-        return guest == null ? -Errno.ESRCH : GuestControl.Pin(guest, pin.Vcpu, in pin.Cpus);
+        return guest?.Domain == null ? -Errno.ESRCH : GuestControl.Pin(guest, pin.Vcpu, in pin.Cpus);
     }
 
-    /// <summary>The guest of a name, if it has a domain.</summary>
+    private static int SetMemoryPolicy(ReadOnlySpan<byte> request)
+    {
+        if (request.Length != sizeof(ulong))
+        {
+            return -Errno.EINVAL;
+        }
+
+        ulong policy = MemoryMarshal.Read<ulong>(request);
+        if (policy > (ulong)ManagementMemoryPolicy.Share)
+        {
+            return -Errno.EINVAL;
+        }
+
+        MemoryBalancer.SetPolicy((ManagementMemoryPolicy)policy);
+        return 0;
+    }
+
+    /// <summary>The guest of a name, if it has a domain or waits for memory.</summary>
     private static Guest? Find(in BootBundleName text)
     {
         ReadOnlySpan<byte> name = text;
         int end = name.IndexOf((byte)0);
         Guest? guest = end <= 0 ? null : GuestManager.Find(name.Slice(0, end));
-        return guest?.Domain == null ? null : guest;
+        return guest == null || (guest.Domain == null && guest.State != GuestState.Waiting) ? null : guest;
     }
 
     private static int Describe(Span<byte> answer, out int length)
@@ -150,6 +169,8 @@ internal static class ManagementService
             Cpus = (uint)Processors.OnlineCount,
             Disks = (uint)DeviceRegistry.Found.DiskCount,
             TableFrames = TableFrames.Count,
+            ClaimedKiB = FrameAllocator.ClaimedFrames << FramesPerKiBShift,
+            MemoryPolicy = MemoryBalancer.Policy,
         };
         for (int i = 0; i < DeviceRegistry.Found.DiskCount; i++)
         {
@@ -198,6 +219,10 @@ internal static class ManagementService
             if (guest != null && guest.IsConfigured && guest.Domain != null)
             {
                 GuestControl.Describe(guest, out records[count++]);
+            }
+            else if (guest != null && guest.IsConfigured && guest.State == GuestState.Waiting)
+            {
+                GuestControl.DescribeWaiting(guest, out records[count++]);
             }
         }
 
@@ -296,7 +321,7 @@ internal static class ManagementService
         s_uploaded = 0;
         if (error == 0)
         {
-            ManagementTarget target = new() { Name = guest!.Record.Name, Value = guest.Domain!.Id };
+            ManagementTarget target = new() { Name = guest!.Record.Name, Value = guest.Domain?.Id ?? 0 };
             MemoryMarshal.Write(answer, in target);
             length = Unsafe.SizeOf<ManagementTarget>();
         }

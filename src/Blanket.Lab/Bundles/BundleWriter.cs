@@ -98,6 +98,7 @@ public sealed class BundleWriter
         {
             MemoryKiB = (ulong)guest.MemoryMiB * 1024,
             MaximumMemoryKiB = (ulong)guest.MaximumMemoryMiB * 1024,
+            MinimumMemoryKiB = (ulong)guest.MinimumMemoryMiB * 1024,
             Vcpus = (uint)guest.Vcpus,
             MaximumVcpus = (uint)guest.MaximumVcpus,
             Kernel = AddBlob(bundled.Kernel),

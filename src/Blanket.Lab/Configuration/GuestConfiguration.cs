@@ -22,6 +22,9 @@ public sealed record GuestConfiguration
     /// <summary>Most memory ever in MiB.</summary>
     public required long MaximumMemoryMiB { get; init; }
 
+    /// <summary>Memory that the guest keeps when others need some, in MiB.</summary>
+    public required long MinimumMemoryMiB { get; init; }
+
     /// <summary>Virtual CPUs at start.</summary>
     public required int Vcpus { get; init; }
 

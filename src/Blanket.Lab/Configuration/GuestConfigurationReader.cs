@@ -69,7 +69,7 @@ public sealed class GuestConfigurationReader
         RequireParavirtual();
         RequireDirectBoot();
         string name = ReadName();
-        (long memory, long maximumMemory) = ReadMemory();
+        (long memory, long maximumMemory, long minimumMemory) = ReadMemory();
         (int vcpus, int maximumVcpus) = ReadVcpus();
         return new GuestConfiguration
         {
@@ -78,6 +78,7 @@ public sealed class GuestConfigurationReader
             Uuid = ReadUuid(name),
             MemoryMiB = memory,
             MaximumMemoryMiB = maximumMemory,
+            MinimumMemoryMiB = minimumMemory,
             Vcpus = vcpus,
             MaximumVcpus = maximumVcpus,
             Kernel = ReadFilePath("kernel") ?? throw Missing("kernel", "kernel = \"PATH\", a Linux kernel or PV-GRUB"),
@@ -152,7 +153,8 @@ public sealed class GuestConfigurationReader
             : throw Error("uuid", $"uuid = \"{text}\", expected 32 hexadecimal digits as xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
     }
 
-    private (long Memory, long Maximum) ReadMemory()
+    /// <summary>Besides xl's keys <c>memory_min</c>, Blanket's own: a guest without it keeps what it has.</summary>
+    private (long Memory, long Maximum, long Minimum) ReadMemory()
     {
         long? memory = _settings.FindNumber("memory", MinimumMemoryMiB, MaximumMemoryMiB);
         long? maximum = _settings.FindNumber("maxmem", MinimumMemoryMiB, MaximumMemoryMiB);
@@ -162,7 +164,13 @@ public sealed class GuestConfigurationReader
             throw Error("maxmem", $"maxmem = {maximum}, expected at least memory = {start}");
         }
 
-        return (start, maximum ?? start);
+        long? minimum = _settings.FindNumber("memory_min", MinimumMemoryMiB, MaximumMemoryMiB);
+        if (minimum > start)
+        {
+            throw Error("memory_min", $"memory_min = {minimum}, expected at most memory = {start}");
+        }
+
+        return (start, maximum ?? start, minimum ?? start);
     }
 
     private (int Vcpus, int Maximum) ReadVcpus()

@@ -105,6 +105,10 @@ public sealed class ManagementClient : IDisposable
         return AskAsync(ManagementCommand.PinVcpu, MemoryMarshal.AsBytes(new ReadOnlySpan<ManagementPin>(in pin)).ToArray(), cancellation);
     }
 
+    /// <summary>Changes what is done when something needs more memory than is free.</summary>
+    public Task SetMemoryPolicyAsync(ManagementMemoryPolicy policy, CancellationToken cancellation) =>
+        AskAsync(ManagementCommand.SetMemoryPolicy, Number((ulong)policy), cancellation);
+
     /// <summary>Ends all guests at once and lets the machine power off; it may do so before it has answered, which is a <see cref="HostException"/>.</summary>
     public Task ShutDownAsync(CancellationToken cancellation) => AskAsync(ManagementCommand.Shutdown, ReadOnlyMemory<byte>.Empty, cancellation);
 
@@ -128,7 +132,7 @@ public sealed class ManagementClient : IDisposable
     }
 
     /// <summary>Sends a boot bundle with one guest and starts it.</summary>
-    /// <returns>Its domain id.</returns>
+    /// <returns>Its domain id; 0 while it waits for memory that other guests give up.</returns>
     /// <exception cref="ManagementException">It was refused.</exception>
     public async Task<ulong> StartAsync(ReadOnlyMemory<byte> bundle, CancellationToken cancellation)
     {
@@ -161,7 +165,7 @@ public sealed class ManagementClient : IDisposable
     }
 
     /// <summary>Starts the guest of the bundle that was sent.</summary>
-    /// <returns>Its domain id.</returns>
+    /// <returns>Its domain id; 0 while it waits for memory that other guests give up.</returns>
     /// <exception cref="ManagementException">It was refused.</exception>
     public async Task<ulong> StartSentAsync(CancellationToken cancellation) =>
         Single<ManagementTarget>(await AskAsync(ManagementCommand.BundleStart, ReadOnlyMemory<byte>.Empty, cancellation).ConfigureAwait(false)).Value;
@@ -217,6 +221,7 @@ public sealed class ManagementClient : IDisposable
     private static string Describe(int status) => -status switch
     {
         Errno.ESRCH => "there is no such guest",
+        Errno.EAGAIN => "the start of a guest waits for memory",
         Errno.EBUSY => "the guest is not running",
         Errno.EEXIST => "that is so already",
         Errno.EINVAL => "the request does not fit",

@@ -151,6 +151,17 @@ internal static unsafe class Domain
         }
     }
 
+    /// <summary>Does nothing any more, whatever is asked of it.</summary>
+    internal static void Sleep()
+    {
+        // No port and no time: nothing ends it.
+        SchedPoll poll = default;
+        while (true)
+        {
+            Hypercall.Sched(SchedOp.Poll, &poll);
+        }
+    }
+
     internal static void Yield() => Hypercall.Sched(SchedOp.Yield, null);
 
     /// <summary>Takes an event channel's pending bit off.</summary>
