@@ -12,7 +12,7 @@ namespace Blanket.Boot.Tests;
 
 public sealed class CycleTests
 {
-    /// <summary>Environment variable with a number of cycles; 1000 take some 40 minutes.</summary>
+    /// <summary>Environment variable with a number of cycles; 1000 take some 20 minutes.</summary>
     private const string CountVariable = "BLANKET_CYCLES";
 
     private const int DefaultCycles = 20;
