@@ -89,7 +89,7 @@ internal sealed class TestMachine
             Bus.Process();
         }
 
-        if (Bus.HasPutOff)
+        if (Bus.TurnDue != BackendBus.Never)
         {
             Bus.TakeTurn();
         }
@@ -112,7 +112,7 @@ internal sealed class TestMachine
                 more = true;
             }
 
-            if (Bus.HasPutOff)
+            if (Bus.TurnDue != BackendBus.Never)
             {
                 Bus.TakeTurn();
                 more = true;

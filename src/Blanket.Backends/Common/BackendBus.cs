@@ -17,6 +17,9 @@ public sealed class BackendBus
     /// <summary>Turns that one call gives before the rest is put off: workers can keep each other busy.</summary>
     private const int TurnsPerCall = 64;
 
+    /// <summary>Nanoseconds for which vCPUs that come and go may keep work that was put off from its turn.</summary>
+    private const ulong TurnPatience = 500_000;
+
     private readonly BackendDevice?[] _devices;
     private readonly CpuWorkers[] _workers;
     private readonly BackendHost _host;
@@ -54,8 +57,8 @@ public sealed class BackendBus
     /// <summary>Whether workers should end their turn soon, because others wait for this CPU.</summary>
     internal bool MustGiveWay => _host.MustGiveWay;
 
-    /// <summary>Whether work that was put off waits on this CPU.</summary>
-    public bool HasPutOff => !_workers[Cpu.Number].PutOff.IsEmpty;
+    /// <summary>When work that was put off on this CPU is to have its turn, whatever else there is; <see cref="Never"/> while there is none.</summary>
+    public ulong TurnDue => _workers[Cpu.Number].TurnDue;
 
     /// <summary>The connection to xenstore.</summary>
     internal BackendStore Store { get; }
@@ -108,8 +111,10 @@ public sealed class BackendBus
             }
         }
 
+        workers.TurnDue = Never;
         if (!workers.PutOff.IsEmpty)
         {
+            workers.TurnDue = Now + TurnPatience;
             _host.WorkPutOff();
         }
     }
@@ -206,6 +211,11 @@ public sealed class BackendBus
 
     private void PutOff(CpuWorkers workers, SerialWorker worker)
     {
+        if (workers.PutOff.IsEmpty)
+        {
+            workers.TurnDue = Now + TurnPatience;
+        }
+
         workers.PutOff.Add(worker);
         _host.WorkPutOff();
     }
@@ -218,6 +228,9 @@ public sealed class BackendBus
 
         /// <summary>Those that have had a turn and want another.</summary>
         internal ReadyWorkers PutOff { get; } = new();
+
+        /// <summary>When they are to have one; <see cref="Never"/> while there are none.</summary>
+        internal ulong TurnDue { get; set; } = Never;
 
         /// <summary>The worker that is at work, below in the stack; null for none.</summary>
         internal SerialWorker? Running { get; set; }

@@ -1,5 +1,6 @@
 using System.Runtime;
 using System.Threading;
+using Blanket.Backends;
 using Blanket.Core.Domains;
 using Blanket.Core.Events;
 using Blanket.Core.Scheduling;
@@ -52,14 +53,15 @@ internal static unsafe class WorkLoop
                 continue;
             }
 
-            if (BackendService.HasPutOff && !isNew)
+            ulong turnDue = BackendService.Bus.TurnDue;
+            if (turnDue != BackendBus.Never && (!isNew || now >= turnDue))
             {
-                // A vCPU that was just chosen goes first: what was put off may be a flood of its neighbour's.
+                // Before that a vCPU that was just chosen goes first: what was put off may be a flood of its neighbour's.
                 BackendService.Bus.TakeTurn();
                 continue;
             }
 
-            ArmTimer(queue, cpu, timers, now);
+            ArmTimer(queue, cpu, timers, turnDue);
             if (block->CurrentVcpu != null)
             {
                 return;
@@ -115,14 +117,9 @@ internal static unsafe class WorkLoop
         return next != null && next != previous;
     }
 
-    private static void ArmTimer(RunQueue queue, int cpu, TimerQueue timers, ulong now)
+    private static void ArmTimer(RunQueue queue, int cpu, TimerQueue timers, ulong turnDue)
     {
         ulong deadline = System.Math.Min(timers.NextDeadline, System.Math.Min(queue.SliceEnd(cpu), StoreService.NextDeadline));
-        if (BackendService.HasPutOff)
-        {
-            deadline = System.Math.Min(deadline, now + RunQueue.ShortestSlice);
-        }
-
-        TimerDevice.Arm(deadline);
+        TimerDevice.Arm(System.Math.Min(deadline, turnDue));
     }
 }

@@ -41,9 +41,6 @@ internal sealed class BackendService : BackendHost
         }
     }
 
-    /// <summary>Whether work that was put off waits for a turn on this CPU.</summary>
-    internal static bool HasPutOff => Bus.HasPutOff;
-
     /// <inheritdoc/>
     public override bool MustGiveWay => PendingWork.Exists;
 

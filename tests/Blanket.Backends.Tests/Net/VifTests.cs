@@ -390,17 +390,20 @@ public sealed class VifTests
         }
 
         _machine.MustGiveWay = true;
+        _machine.Now = 7_000_000;
         sender.Transmit.Push();
-        Assert.True(_machine.Bus.HasPutOff);
+        ulong due = _machine.Bus.TurnDue;
+        Assert.InRange(due, _machine.Now + 1, _machine.Now + 1_000_000);
         int first = receiver.Take().Count();
         Assert.InRange(first, 1, packets / 2);
 
-        // Another event does not start it anew: it waits for its turn, and goes on where it was.
+        // Another event does not start it anew: it waits for its turn, and goes on where it was; nor does it wait longer for that.
+        _machine.Now++;
         sender.Transmit.Push();
-        Assert.True(_machine.Bus.HasPutOff);
+        Assert.Equal(due, _machine.Bus.TurnDue);
         _machine.MustGiveWay = false;
         _machine.Settle();
-        Assert.False(_machine.Bus.HasPutOff);
+        Assert.Equal(BackendBus.Never, _machine.Bus.TurnDue);
         Assert.Equal(Enumerable.Range(100 + first, packets - first), receiver.Take().Select(packet => packet.Bytes.Length));
     }
 
