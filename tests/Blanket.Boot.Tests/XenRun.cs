@@ -36,17 +36,16 @@ internal sealed class XenRun : IAsyncDisposable
     /// <param name="configuration">Path of the guest's configuration.</param>
     /// <param name="type">How Xen runs the machine.</param>
     /// <param name="native">The guest's kernel is in Blanket's place.</param>
-    /// <param name="cpus">CPUs of the machine.</param>
     /// <param name="spareMiB">Memory of the machine besides what its guest needs.</param>
     /// <param name="options">Blanket's.</param>
     internal static async Task<XenRun> StartAsync(
-        BootDirectory directory, string configuration, XenDomainType type, bool native, int cpus = 1, int spareMiB = 0, string options = "")
+        BootDirectory directory, string configuration, XenDomainType type, bool native, int spareMiB = 0, string options = "")
     {
         MachinePlan plan = BundleBuilder.Plan([configuration], static _ => { });
         PlannedGuest guest = plan.Guests[0];
         MachineOptions machine = native ? Native(plan) : await BlanketAsync(plan, directory.PathOf("bundle"), options, boots: type == XenDomainType.Hvm);
         XenRun run = new(directory) { MemoryMiB = machine.MemoryMiB + spareMiB };
-        XenDomain domain = new() { Machine = machine with { Cpus = cpus, MemoryMiB = machine.MemoryMiB + spareMiB }, Type = type };
+        XenDomain domain = new() { Machine = machine with { MemoryMiB = machine.MemoryMiB + spareMiB }, Type = type };
         run._machine = await XenBed.StartAsync(domain, run.Watch("xen", run.Note), static _ => { }, CancellationToken.None);
         run.Follow(guest, native);
         return run;

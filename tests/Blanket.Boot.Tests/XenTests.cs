@@ -95,20 +95,16 @@ public sealed class XenTests
 
     /// <summary>L0 saves and restores, or migrates, the machine: its guest goes on with verified I/O, no error, nothing lost.</summary>
     [Theory]
-    [InlineData("save-restore", 2)]
-    [InlineData("migrate", 1)]
-    public async Task GuestGoesOnWith(string act, int cpus)
+    [InlineData("save-restore")]
+    [InlineData("migrate")]
+    public async Task GuestGoesOnWith(string act)
     {
         BootDirectory directory = Directory($"{nameof(GuestGoesOnWith)}-{act}");
         TestGuest guest = await TestGuest.CreateAsync();
-        string configuration = guest.WriteWithInit(
-            directory, "verifying", "verify.sh", Invariant($"vcpus = {cpus}"), TestGuest.Disks(directory.CreateDisk("disk.raw", 4)));
-        await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Pvh, native: false, cpus);
-        await run.WaitForAsync(Invariant($"cpus {cpus}"));
+        string configuration = guest.WriteWithInit(directory, "verifying", "verify.sh", TestGuest.Disks(directory.CreateDisk("disk.raw", 4)));
+        await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Pvh, native: false);
         await XenScenario.MoveWhileVerifyingAsync(run, act);
-        string log = directory.ReadLog("blanket");
-        Assert.Contains(Invariant($"CPUs: {cpus} of {cpus} online"), log, System.StringComparison.Ordinal);
-        Assert.Contains("by Xen's clock", log, System.StringComparison.Ordinal);
+        Assert.Contains("by Xen's clock", directory.ReadLog("blanket"), System.StringComparison.Ordinal);
     }
 
     /// <summary>L0 wants the machine to end: its guest is asked to shut down, and the machine ends when it has.</summary>
