@@ -431,7 +431,7 @@ public sealed class VifTests
         AddNic();
         _nic.Room = 2;
         FakeNetfront.Queue queue = Connect(1);
-        for (int i = 0; i < 100; i++)
+        for (int i = 0; i < 200; i++)
         {
             queue.Put(Frames.Plain(Frames.Mac(77), Frames.Mac(1), 300 + i));
         }
@@ -446,6 +446,35 @@ public sealed class VifTests
         Assert.Equal(Enumerable.Range(300, 2 + NicLimits.Waiting), _nic.Sent.Select(sent => sent.Bytes.Length));
         queue.TakeAnswers();
         Assert.Equal(0, queue.Sending);
+    }
+
+    [Fact]
+    public void A_full_interface_is_shared()
+    {
+        AddNic();
+        _nic.Room = 2;
+        FakeNetfront.Queue greedy = Connect(1);
+        FakeNetfront.Queue modest = Connect(2);
+        for (int i = 0; i < 200; i++)
+        {
+            greedy.Put(Frames.Plain(Frames.Mac(77), Frames.Mac(1), 1000));
+        }
+
+        greedy.Transmit.Push();
+        for (int i = 0; i < 10; i++)
+        {
+            modest.Put(Frames.Plain(Frames.Mac(77), Frames.Mac(2), 100 + i));
+        }
+
+        modest.Transmit.Push();
+        while (_nic.PendingCount > 0)
+        {
+            _nic.Finish();
+        }
+
+        int[] sent = [.. _nic.Sent.Select(packet => packet.Bytes.Length)];
+        Assert.Equal(Enumerable.Range(100, 10), sent.Where(length => length != 1000));
+        Assert.InRange(System.Array.IndexOf(sent, 109), 10, 10 + 2 + FairQueue.Turn / 1000);
     }
 
     [Fact]

@@ -129,6 +129,7 @@ public sealed class NetworkSwitch
         }
 
         ingress.Statistics.CountIn(packet.Length);
+        packet.Ingress = ingress.Index;
         packet.IsFlooded = (ports & unchecked(ports - 1)) != 0;
         if (TryPrepareChecksum(packet, ports))
         {

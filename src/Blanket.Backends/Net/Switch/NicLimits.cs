@@ -15,8 +15,8 @@ internal static class NicLimits
     /// <summary>Packets with the device.</summary>
     internal const int Sending = 256;
 
-    /// <summary>Packets that wait for room in the device.</summary>
-    internal const int Waiting = 64;
+    /// <summary>Packets that wait for room in the device, of all ports.</summary>
+    internal const int Waiting = 128;
 
     /// <summary>Pieces of a packet: its beginning, and as many as a packet of a guest or a segment can have.</summary>
     internal const int Segments = 32;

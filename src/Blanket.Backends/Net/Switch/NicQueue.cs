@@ -20,11 +20,9 @@ internal sealed class NicQueue : PacketSource
     // Sending.
     private readonly Packet?[] _sending = new Packet?[NicLimits.Sending];
     private readonly ushort[] _freeTags = new ushort[NicLimits.Sending];
-    private readonly Packet?[] _waiting = new Packet?[NicLimits.Waiting];
+    private readonly FairQueue _waiting = new(NicLimits.Waiting);
     private readonly DmaSegment[] _pieces = new DmaSegment[NicLimits.Segments];
     private int _freeTagCount;
-    private int _waitingFirst;
-    private int _waitingCount;
 
     // Receiving. A buffer is with the device, idle, or part of the packet that its first buffer names.
     private readonly int _bufferSize;
@@ -117,24 +115,33 @@ internal sealed class NicQueue : PacketSource
         }
     }
 
-    /// <summary>Sends a packet, or lets it wait; false when too many wait.</summary>
+    /// <summary>Sends a packet, or lets it wait; false when too many wait that came in where it did.</summary>
     internal bool TrySend(Packet packet)
     {
+        Packet? lost = null;
         _lock.Acquire();
-        bool isTaken = (_waitingCount == 0 && TrySubmit(packet)) || TryWait(packet);
+        if (!_waiting.IsEmpty || !TrySubmit(packet))
+        {
+            _waiting.Add(packet, out lost);
+        }
+
         _lock.Release();
-        return isTaken;
+        if (lost != null && lost != packet)
+        {
+            _port.Statistics.CountDropped();
+            lost.Release();
+        }
+
+        return lost != packet;
     }
 
     /// <summary>Sends the packets that wait, as far as there is room.</summary>
     internal void SendWaiting()
     {
         _lock.Acquire();
-        while (_waitingCount != 0 && TrySubmit(_waiting[_waitingFirst]!))
+        while (!_waiting.IsEmpty && TrySubmit(_waiting.Next()))
         {
-            _waiting[_waitingFirst] = null;
-            _waitingFirst = (_waitingFirst + 1) % NicLimits.Waiting;
-            _waitingCount--;
+            _waiting.RemoveNext();
         }
 
         _lock.Release();
@@ -280,18 +287,6 @@ internal sealed class NicQueue : PacketSource
 
         _port.Statistics.CountOut(packet.Length);
         _needsKick = 1;
-        return true;
-    }
-
-    private bool TryWait(Packet packet)
-    {
-        if (_waitingCount == NicLimits.Waiting)
-        {
-            return false;
-        }
-
-        _waiting[(_waitingFirst + _waitingCount) % NicLimits.Waiting] = packet;
-        _waitingCount++;
         return true;
     }
 

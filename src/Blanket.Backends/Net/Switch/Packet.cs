@@ -47,6 +47,9 @@ internal sealed class Packet
     /// <summary>Next packet, by number, in a list of the source's.</summary>
     internal int Next;
 
+    /// <summary>Number of the port that it came in by.</summary>
+    internal int Ingress;
+
     /// <summary>Bytes of the copied beginning.</summary>
     internal int HeaderLength;
 

@@ -128,6 +128,7 @@ internal sealed class PacketSegmenter : PacketSource
         segment.HeaderLength = headerLength;
         segment.Length = (uint)headerLength + length;
         segment.Headers = whole.Headers;
+        segment.Ingress = whole.Ingress;
         segment.IsFlooded = whole.IsFlooded || !whole.Source.MayWait;
         whole.Header.Slice(0, headerLength).CopyTo(segment.Header);
         PatchNetwork(segment, position / whole.Offload.SegmentSize);
