@@ -17,7 +17,7 @@ internal static unsafe class Store
     /// <returns>The bytes of its value; -1 when it cannot be read.</returns>
     internal static int Read(ReadOnlySpan<byte> directory, ReadOnlySpan<byte> name, Span<byte> value)
     {
-        Send(XenStoreMessage.Read, directory, name, default, true);
+        Send(XenStoreMessage.Read, directory, name, default);
         return Receive(value) == XenStoreMessage.Read ? s_length : -1;
     }
 
@@ -46,14 +46,14 @@ internal static unsafe class Store
             value /= 10;
         }
         while (value != 0);
-        Send(XenStoreMessage.Write, directory, name, digits.Slice(first), false);
+        Send(XenStoreMessage.Write, directory, name, digits.Slice(first));
         Span<byte> answer = stackalloc byte[MaximumValue];
         return Receive(answer) == XenStoreMessage.Write;
     }
 
     private static int s_length;
 
-    private static void Send(XenStoreMessage type, ReadOnlySpan<byte> directory, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, bool endsWithPath)
+    private static void Send(XenStoreMessage type, ReadOnlySpan<byte> directory, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
     {
         Span<byte> header = stackalloc byte[XenStoreWire.HeaderSize];
         header.Clear();

@@ -59,17 +59,18 @@ internal static unsafe class NetScenarios
         PutChain(ref vif, reference, Netif.MinimumSlots);
         Report.Equal("as many slots as have to be accepted"u8, vif.Send(Netif.MinimumSlots), Netif.Okay);
 
+        // The answer to the extra information says nothing and comes first.
         vif.PutSlot(reference, 0, PacketSize, NetifTransmitFlags.ExtraInfo);
         vif.PutExtra(0, 0, 0, 0);
-        Report.Equal("extra information of no type"u8, LastOfTwo(ref vif), Netif.Error);
+        Report.Equal("extra information of no type"u8, vif.Send(2), Netif.Error);
         vif.PutSlot(reference, 0, PacketSize, NetifTransmitFlags.ExtraInfo);
         vif.PutExtra(byte.MaxValue, 0, 0, 0);
-        Report.Equal("extra information of an unknown type"u8, LastOfTwo(ref vif), Netif.Error);
+        Report.Equal("extra information of an unknown type"u8, vif.Send(2), Netif.Error);
 
         // A wire loses what nobody can make sense of.
         vif.PutSlot(reference, 0, PacketSize, NetifTransmitFlags.ExtraInfo | NetifTransmitFlags.ChecksumBlank);
         vif.PutExtra(Netif.ExtraGso, 0, 0, Netif.GsoTcpIpv4);
-        Report.Equal("segments of no bytes"u8, LastOfTwo(ref vif), Netif.Okay);
+        Report.Equal("segments of no bytes"u8, vif.Send(2), Netif.Okay);
         Report.Equal("a checksum of no protocol"u8, vif.SendOne(reference, 0, PacketSize, NetifTransmitFlags.ChecksumBlank), Netif.Okay);
         Report.Equal("a sound packet behind all that"u8, vif.SendOne(reference, 0, PacketSize), Netif.Okay);
         Report.Equal("answers to nothing"u8, vif.Transmit.Surplus, 0);
@@ -256,9 +257,6 @@ internal static unsafe class NetScenarios
             vif.PutSlot(reference, 0, size, i + 1 < slots ? NetifTransmitFlags.MoreData : NetifTransmitFlags.None);
         }
     }
-
-    /// <summary>Sends a packet with a slot of extra information, whose own answer says nothing and comes first.</summary>
-    private static long LastOfTwo(ref NetFrontend vif) => vif.Send(2);
 
     /// <summary>Sends a packet to the receiver, which has offered one buffer.</summary>
     /// <returns>What the receiver is told: bytes, or an error; 1 when it is told nothing.</returns>
