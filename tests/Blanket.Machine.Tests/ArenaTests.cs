@@ -31,16 +31,12 @@ public sealed class ArenaTests
     {
         Arena arena = new();
         ulong free = FrameAllocator.FreeFrames;
-        Assert.True(arena.TryEnter(StepSize));
-        Assert.True(arena.TryTake(used));
-        arena.Leave();
+        Create(arena, StepSize, used);
         Assert.Equal((ulong)frames, arena.Frames);
         Assert.Equal(free - (ulong)frames, FrameAllocator.FreeFrames);
 
         // There is enough again, whatever is left of the last block.
-        Assert.True(arena.TryEnter(StepSize));
-        Assert.True(arena.TryTake(StepSize));
-        arena.Leave();
+        Create(arena, StepSize, StepSize);
         arena.Release();
         Assert.Equal(0UL, arena.Frames);
         Assert.Equal(free, FrameAllocator.FreeFrames);
@@ -50,12 +46,8 @@ public sealed class ArenaTests
     public void AStepThatFitsTakesNoFurtherFrames()
     {
         Arena arena = new();
-        Assert.True(arena.TryEnter(StepSize));
-        Assert.True(arena.TryTake(5000));
-        arena.Leave();
-        Assert.True(arena.TryEnter(2000));
-        Assert.True(arena.TryTake(2000));
-        arena.Leave();
+        Create(arena, StepSize, 5000);
+        Create(arena, 2000, 2000);
         Assert.Equal(2UL, arena.Frames);
         arena.Release();
     }
@@ -64,9 +56,7 @@ public sealed class ArenaTests
     public void AStepThatNeedsNothingLeavesEverythingAsItWas()
     {
         Arena arena = new();
-        Assert.True(arena.TryEnter(4000));
-        Assert.True(arena.TryTake(3000));
-        arena.Leave();
+        Create(arena, 4000, 3000);
         ulong free = FrameAllocator.FreeFrames;
         for (int i = 0; i < 3; i++)
         {
@@ -76,9 +66,7 @@ public sealed class ArenaTests
         }
 
         // What was left of the first block is used still.
-        Assert.True(arena.TryEnter(1000));
-        Assert.True(arena.TryTake(1000));
-        arena.Leave();
+        Create(arena, 1000, 1000);
         Assert.Equal(1UL, arena.Frames);
         arena.Release();
     }
@@ -89,11 +77,17 @@ public sealed class ArenaTests
     {
         uint tables = TableFrames.Count;
         Arena arena = new() { IsTable = true };
-        Assert.True(arena.TryEnter(StepSize));
-        Assert.True(arena.TryTake(5000));
-        arena.Leave();
+        Create(arena, StepSize, 5000);
         Assert.Equal(tables + 2, TableFrames.Count);
         arena.Release();
         Assert.Equal(tables, TableFrames.Count);
+    }
+
+    /// <summary>A step of which so many bytes are asked for, and so many used.</summary>
+    private static void Create(Arena arena, int asked, int used)
+    {
+        Assert.True(arena.TryEnter(asked));
+        Assert.True(arena.TryTake(used));
+        arena.Leave();
     }
 }

@@ -20,14 +20,7 @@ internal static class AuditCommand
             async (_, client) =>
             {
                 ManagementAudit audit = await client.AuditAsync(cancellation).ConfigureAwait(false);
-                if (arguments.GetValue(json))
-                {
-                    InstanceCommand.WriteJson(report, Describe(audit));
-                }
-                else
-                {
-                    report.Draw(Draw(Counts(audit)));
-                }
+                InstanceCommand.Write(report, arguments.GetValue(json), () => Describe(audit), () => Draw(Counts(audit)));
             },
             report,
             cancellation));

@@ -23,14 +23,7 @@ internal static class DevicesCommand
             async (_, client) =>
             {
                 IReadOnlyList<ManagementDevice> devices = await client.DevicesAsync(arguments.GetRequiredValue(guest), cancellation).ConfigureAwait(false);
-                if (arguments.GetValue(json))
-                {
-                    InstanceCommand.WriteJson(report, new JsonArray([.. devices.Select(Describe)]));
-                }
-                else
-                {
-                    report.Draw(Draw(devices));
-                }
+                InstanceCommand.Write(report, arguments.GetValue(json), () => new JsonArray([.. devices.Select(Describe)]), () => Draw(devices));
             },
             report,
             cancellation));

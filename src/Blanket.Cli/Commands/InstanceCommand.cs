@@ -7,6 +7,7 @@ using System.Threading.Tasks;
 using Blanket.Lab.Configuration;
 using Blanket.Lab.Hosting;
 using Blanket.Lab.Instances;
+using Spectre.Console;
 
 namespace Blanket.Cli.Commands;
 
@@ -39,6 +40,19 @@ internal static class InstanceCommand
         catch (ManagementException e)
         {
             throw new HostException($"Blanket refused: {e.Message}");
+        }
+    }
+
+    /// <summary>Writes what was asked for: a value for scripts, or a table.</summary>
+    internal static void Write(Report report, bool isJson, Func<JsonNode> describe, Func<Table> draw)
+    {
+        if (isJson)
+        {
+            WriteJson(report, describe());
+        }
+        else
+        {
+            report.Draw(draw());
         }
     }
 

@@ -26,14 +26,7 @@ internal static class ListCommand
             {
                 ManagementInstance whole = await client.DescribeAsync(cancellation).ConfigureAwait(false);
                 IReadOnlyList<ManagementGuest> guests = await client.ListAsync(cancellation).ConfigureAwait(false);
-                if (arguments.GetValue(json))
-                {
-                    InstanceCommand.WriteJson(report, Describe(found.Name, whole, guests));
-                }
-                else
-                {
-                    report.Draw(Draw(guests));
-                }
+                InstanceCommand.Write(report, arguments.GetValue(json), () => Describe(found.Name, whole, guests), () => Draw(guests));
             },
             report,
             cancellation));
