@@ -226,13 +226,13 @@ internal sealed class BlockRing : RingWorker
             return true;
         }
 
-        ulong next = Math.Max(_byteRate.Next, _requestRate.Next);
-        if (next <= Bus.Now)
+        ulong now = Bus.Now;
+        if (_byteRate.MayBegin(now) && _requestRate.MayBegin(now))
         {
             return true;
         }
 
-        Volatile.Write(ref _wakeTime, next);
+        Volatile.Write(ref _wakeTime, Math.Max(_byteRate.Resume, _requestRate.Resume));
         Bus.RequestProcess();
         return false;
     }

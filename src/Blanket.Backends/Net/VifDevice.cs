@@ -248,7 +248,7 @@ public sealed class VifDevice : XenbusBackend
         }
 
         _attachedQueues = index + 1;
-        RateLimiter rate = new(_settings.RateBytes, _settings.RateIntervalMicroseconds, Bus.Now);
+        PacedClock rate = PacedClock.FromInterval(_settings.RateBytes, _settings.RateIntervalMicroseconds);
         int error = queue.Transmit.Attach(transmit, in rate);
         if (error == 0)
         {

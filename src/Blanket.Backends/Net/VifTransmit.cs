@@ -38,7 +38,7 @@ internal sealed class VifTransmit : RingWorker
     private readonly PinnedSegment[] _batch = new PinnedSegment[BatchSize];
     private int _batched;
     private EventLink? _events;
-    private RateLimiter _rate;
+    private PacedClock _rate;
     private TransmitPacket _taken;
     private int _freePacket = None;
     private int _freePackets;
@@ -93,7 +93,7 @@ internal sealed class VifTransmit : RingWorker
 
     /// <summary>Starts on a frontend's ring.</summary>
     /// <returns>0 or a negative errno; nothing is held then.</returns>
-    internal int Attach(uint reference, in RateLimiter rate)
+    internal int Attach(uint reference, in PacedClock rate)
     {
         int error = _pages.Pin(_vif.Domain, reference);
         if (error == 0 && !_ring.TryAttach(_pages.Frames, Netif.TransmitEntrySize))
@@ -183,11 +183,8 @@ internal sealed class VifTransmit : RingWorker
                 return false;
             }
 
-            uint length = _taken.Requests[0].Size;
-            if (!_rate.TryTake(length, Bus.Now))
+            if (!IsWithinRate(_taken.Requests[0].Size))
             {
-                Volatile.Write(ref _wakeTime, _rate.NextRenewal);
-                Bus.RequestProcess();
                 return false;
             }
 
@@ -198,6 +195,26 @@ internal sealed class VifTransmit : RingWorker
         }
 
         return false;
+    }
+
+    /// <summary>Takes a packet's bytes from the rate; if it has to wait, says until when.</summary>
+    private bool IsWithinRate(uint bytes)
+    {
+        if (!_rate.IsLimited)
+        {
+            return true;
+        }
+
+        ulong now = Bus.Now;
+        if (!_rate.MayBegin(now))
+        {
+            Volatile.Write(ref _wakeTime, _rate.Resume);
+            Bus.RequestProcess();
+            return false;
+        }
+
+        _rate.Take(bytes, now);
+        return true;
     }
 
     private void ReportBroken()

@@ -85,45 +85,4 @@ public sealed class ChecksumTests
         longer[54] = 44;
         Assert.Equal(0, PacketHeaders.Parse(longer).Transport);
     }
-
-    [Property]
-    public void A_budget_is_never_exceeded(int seed)
-    {
-        Random random = new(seed);
-        ulong budget = (ulong)random.Next(1, 300_000);
-        uint interval = (uint)random.Next(1, 100_000);
-        ulong start = (ulong)random.Next();
-        ulong now = start;
-        RateLimiter limiter = new(budget, interval, now);
-        ulong total = 0;
-        for (int i = 0; i < 300; i++)
-        {
-            now += (ulong)random.Next(60_000_000);
-            uint bytes = (uint)random.Next(14, 65536);
-            if (limiter.TryTake(bytes, now))
-            {
-                total += bytes;
-            }
-            else
-            {
-                Assert.True(limiter.NextRenewal > now);
-            }
-
-            ulong intervals = (now - start) / (interval * 1000ul);
-            Assert.True(total <= budget + Math.Max(budget, 131_072) + intervals * budget);
-        }
-    }
-
-    [Fact]
-    public void The_largest_packet_gets_its_turn()
-    {
-        RateLimiter limiter = new(100, 1000, 0);
-        ulong now = 0;
-        while (!limiter.TryTake(65535, now))
-        {
-            now = limiter.NextRenewal;
-        }
-
-        Assert.Equal(655ul * 1_000_000, now);
-    }
 }
