@@ -100,7 +100,7 @@ internal sealed class VirtioConsoleDevice : VirtioDevice
 
         for (int i = 0; i < _ports.Length; i++)
         {
-            if (Port(i).IsPresent)
+            if (Port(i).IsPresent && Port(i).HasWork)
             {
                 Port(i).Service();
             }

@@ -35,6 +35,12 @@ internal sealed class VirtioConsolePort : ConsolePort
     private int _inFlight;
     private bool _hasRefused;
 
+    // Whether something was taken from the transmit queue, or given up by it, since an interrupt was asked for last.
+    private bool _mustRequestInterrupt;
+
+    // Whether input was left for later, and no interrupt asked for.
+    private bool _hasLeftInput;
+
     public VirtioConsolePort(VirtioConsoleDevice device, Virtqueue receive, Virtqueue transmit, ulong input, ulong output)
     {
         _device = device;
@@ -53,6 +59,15 @@ internal sealed class VirtioConsolePort : ConsolePort
         get => Volatile.Read(ref _isPresent);
         set => Volatile.Write(ref _isPresent, value);
     }
+
+    /// <summary>
+    /// Whether <see cref="Service"/> has anything to do. All ports share an interrupt, and most have nothing to do with any one of them.
+    /// </summary>
+    /// <remarks>
+    /// Another CPU that sends may take what the interrupt came for: it says so in <see cref="Reap"/> before it does, hence the order here.
+    /// </remarks>
+    public bool HasWork =>
+        _hasLeftInput || _receive.HasUsed || _transmit.HasUsed || Volatile.Read(ref _mustRequestInterrupt) || Volatile.Read(ref _hasRefused);
 
     /// <summary>Whether the port is in the list of devices.</summary>
     public bool IsListed { get; set; }
@@ -119,7 +134,11 @@ internal sealed class VirtioConsolePort : ConsolePort
     }
 
     /// <summary>The device was reset with a piece of output in flight: it is sent again.</summary>
-    public void GiveUpOutput() => _inFlight = 0;
+    public void GiveUpOutput()
+    {
+        _inFlight = 0;
+        _mustRequestInterrupt = true;
+    }
 
     private void ServiceTransmit()
     {
@@ -130,6 +149,7 @@ internal sealed class VirtioConsolePort : ConsolePort
         {
             Reap();
             mustNotify |= SubmitNext();
+            _mustRequestInterrupt = false;
         }
         while (!_transmit.TryRequestInterrupt());
 
@@ -170,7 +190,8 @@ internal sealed class VirtioConsolePort : ConsolePort
         while (budget > 0 && !TryRequestReceiveInterrupt());
 
         FillReceive();
-        if (budget == 0)
+        _hasLeftInput = budget == 0;
+        if (_hasLeftInput)
         {
             _device.ServePortsLater();
         }
@@ -214,6 +235,12 @@ internal sealed class VirtioConsolePort : ConsolePort
 
     private void Reap()
     {
+        if (!_transmit.HasUsed)
+        {
+            return;
+        }
+
+        Volatile.Write(ref _mustRequestInterrupt, true);
         while (_transmit.TryTakeUsed(out _, out _))
         {
             _tail = (_tail + _inFlight) % OutputSize;
