@@ -4,6 +4,7 @@ using System.Linq;
 using System.Runtime.InteropServices;
 using Blanket.Abi;
 using Blanket.Core.Management;
+using FsCheck.Xunit;
 
 namespace Blanket.Core.Tests.Management;
 
@@ -82,6 +83,33 @@ public sealed class MessageTests
         Assert.Equal(0x1C1D1E1Fu, decoder.Header.Tag);
         Assert.Equal(-22, decoder.Header.Status);
         Assert.Equal(s_everyByte, decoder.Payload.ToArray());
+        Assert.Equal(0ul, decoder.Malformed);
+    }
+
+    /// <summary>Runs of bytes that stand for themselves, of every length, and flags and escapes at every distance from each other.</summary>
+    [Property]
+    public void PayloadsArriveAsTheyWere(int seed)
+    {
+        Random random = new(seed);
+        byte[] payload = new byte[random.Next(3000)];
+        random.NextBytes(payload);
+        int rest = random.Next(1, 200);
+        for (int i = 0; i < payload.Length; i++)
+        {
+            payload[i] = random.Next(rest) == 0 ? (byte)(Abi.Management.Flag + random.Next(4)) : payload[i];
+        }
+
+        byte[] line = Encode(ManagementCommand.BundleData, 5, 0, payload);
+        MessageDecoder decoder = new();
+        for (int taken = 0; taken < line.Length;)
+        {
+            int length = Math.Min(line.Length - taken, random.Next(1, 300));
+            Assert.Equal(length, decoder.Take(line.AsSpan(taken, length)));
+            taken += length;
+        }
+
+        Assert.True(decoder.HasMessage);
+        Assert.Equal(payload, decoder.Payload.ToArray());
         Assert.Equal(0ul, decoder.Malformed);
     }
 
