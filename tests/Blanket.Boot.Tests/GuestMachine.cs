@@ -38,6 +38,9 @@ internal sealed class GuestMachine(BootDirectory directory)
     /// <summary>How Xen runs the machine; null for one without Xen underneath.</summary>
     internal XenDomainType? Xen { get; init; }
 
+    /// <summary>What dom0 does before the machine starts.</summary>
+    internal XenPreparation? XenPreparation { get; init; }
+
     /// <summary>Changes the machine before it starts.</summary>
     internal Func<MachineOptions, MachineOptions>? Configure { get; init; }
 
@@ -116,7 +119,7 @@ internal sealed class GuestMachine(BootDirectory directory)
 
     private async Task<IL0Machine> StartAsync(MachineOptions options, IConsoleSink platform) =>
         Xen is XenDomainType type
-            ? await XenBed.StartAsync(new XenDomain { Machine = options, Type = type }, platform, static _ => { }, CancellationToken.None)
+            ? await XenBed.StartAsync(new XenDomain { Machine = options, Type = type, Preparation = XenPreparation }, platform, static _ => { }, CancellationToken.None)
             : await VirtualMachine.StartAsync(options, CancellationToken.None);
 
     private async Task<MachineOptions> DescribeAsync(MachinePlan plan, string bundle, long memoryMiB) => new()

@@ -2,7 +2,9 @@ using System;
 using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
+using System.Text;
 using System.Threading.Tasks;
+using Blanket.Lab.StockXen;
 
 namespace Blanket.Boot.Tests;
 
@@ -13,6 +15,7 @@ public sealed class IperfTests
 
     /// <summary>The last number of the outside's address (<c>namespace.sh</c>; QEMU's user network has it, too) and of the guest's that is a server.</summary>
     private const int OutsideHost = 2;
+    private const int Dom0Host = 50;
     private const int GuestHost = 100;
 
     /// <summary>Kilobits (1,000 bits) per second of the interfaces with a limit: for datagrams, and for TCP.</summary>
@@ -47,7 +50,7 @@ public sealed class IperfTests
         BootDirectory directory = BootDirectory.For(nameof(OutsideWithOffloadsOfTheNic));
         string configuration = await WriteClientAsync(directory, OutsideHost, s_nics.Length);
         IEnumerable<string> qemu = s_nics.SelectMany(static (off, number) => Nic(number, off));
-        string script = directory.Write("namespace.sh", System.Text.Encoding.UTF8.GetString(TestGuest.Resource("namespace.sh")));
+        string script = directory.Write("namespace.sh", Encoding.UTF8.GetString(TestGuest.Resource("namespace.sh")));
         GuestPrograms programs = await PrepareAsync();
         BlanketCommand run = await BlanketCommand.RunAsync(
             directory,
@@ -56,6 +59,20 @@ public sealed class IperfTests
             ["unshare", "-rn", "sh", script, s_nics.Length.ToString(CultureInfo.InvariantCulture), programs.Root]);
         run.RequireStatus(0);
         run.RequireInLog("client", "iperf: passed");
+        Audit.RequireNothingLeft(directory);
+    }
+
+    /// <summary>The outside of a machine on Xen is dom0, on the bridge that the machine's NIC is on.</summary>
+    [Fact]
+    public async Task Dom0OfXen()
+    {
+        BootDirectory directory = BootDirectory.For(nameof(Dom0OfXen));
+        string configuration = await WriteClientAsync(directory, Dom0Host, 1, more: "size=1M ");
+        GuestPrograms programs = await GuestPrograms.PrepareAsync("iperf3");
+        XenPreparation preparation = new(Encoding.UTF8.GetString(TestGuest.Resource("dom0-iperf.sh")), programs.Root);
+        GuestMachine machine = new(directory) { Xen = XenDomainType.Pvh, XenPreparation = preparation };
+        await machine.RequirePoweroffAsync(configuration);
+        machine.RequireLine("client", "iperf: passed");
         Audit.RequireNothingLeft(directory);
     }
 
@@ -91,7 +108,7 @@ public sealed class IperfTests
 
     private static Task<GuestPrograms> PrepareAsync() => GuestPrograms.PrepareAsync("iperf3", "ethtool");
 
-    private static async Task<string> WriteClientAsync(BootDirectory directory, int host, int interfaces, bool limited = false)
+    private static async Task<string> WriteClientAsync(BootDirectory directory, int host, int interfaces, bool limited = false, string more = "")
     {
         TestGuest guest = await TestGuest.CreateAsync();
         string vifs = string.Join(", ", Enumerable.Range(0, interfaces).Select(number => $"\"bridge=net{number}\""));
@@ -106,7 +123,7 @@ public sealed class IperfTests
             directory,
             "client",
             "iperf.sh",
-            string.Create(CultureInfo.InvariantCulture, $"host={host} port={Port} interfaces={interfaces} {rate}{Environment.GetEnvironmentVariable(More)}"),
+            string.Create(CultureInfo.InvariantCulture, $"host={host} port={Port} interfaces={interfaces} {rate}{more}{Environment.GetEnvironmentVariable(More)}"),
             (await PrepareAsync()).ToArchive(),
             TestGuest.Disks(directory.CreateDisk("client.raw", 4)),
             $"vif = [ {vifs} ]");

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Linq;
 using System.Threading.Tasks;
 using Blanket.Lab.StockXen;
 
@@ -30,24 +29,6 @@ public sealed class XenTests
         }
 
         run.RequireInLog("xen", "reason code 0");
-    }
-
-    /// <summary>Two guests at the same time, each with its disk and on the same bridge; Debian's cloud and standard kernels.</summary>
-    [Fact]
-    public async Task TwoGuestsPassTheirSelfTests()
-    {
-        BootDirectory directory = Directory(nameof(TwoGuestsPassTheirSelfTests));
-        string[] names = ["cloud", "standard"];
-        TestGuest[] guests = [await TestGuest.CreateAsync(), await TestGuest.CreateAsync("linux-image-amd64")];
-        string[] configurations = [.. guests.Zip(names, (guest, name) => guest.Write(
-            directory, name, "panic=-1 blanket.selftest", TestGuest.Disks(directory.CreateDisk(name + ".raw", 64)), "vif = [ \"\" ]"))];
-        BlanketCommand run = await BlanketCommand.RunAsync(directory, [.. s_l0, .. configurations]);
-        run.RequireStatus(0);
-        foreach (string name in names)
-        {
-            run.RequireInLog(name, "selftest: passed");
-            run.RequireInLog("blanket", $"event guest-poweroff name={name}");
-        }
     }
 
     [Fact]

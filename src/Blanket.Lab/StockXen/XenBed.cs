@@ -27,9 +27,10 @@ public static class XenBed
 
     /// <summary>
     /// Little more than x86-64 with SVM, because QEMU emulates much of the rest wrongly once there is a hypervisor between: SMAP ends Xen's
-    /// dom0; RDTSCP, XSAVE and what is encoded with VEX fail in Xen's guests. Without RDRAND xl waits for entropy.
+    /// dom0; RDTSCP, XSAVE and what is encoded with VEX fail in Xen's guests. Without RDRAND xl waits for entropy. Linux's
+    /// aesni_intel takes AES for PCLMULQDQ as well.
     /// </summary>
-    private const string Processor = "qemu64,+npt,+rdrand,+fsgsbase,+erms,+smep,+pdpe1gb,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes";
+    private const string Processor = "qemu64,+npt,+rdrand,+fsgsbase,+erms,+smep,+pdpe1gb,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+pclmulqdq";
 
     private const int Dom0MemoryMiB = 320;
 
@@ -132,10 +133,30 @@ public static class XenBed
         await File.WriteAllTextAsync(Path.Combine(job, "domain.cfg"), XenDomainConfiguration.Write(domain), cancellation).ConfigureAwait(false);
         string script = domain.IsMeasured ? "measured.sh" : "domain.sh";
         await File.WriteAllBytesAsync(Path.Combine(job, "run.sh"), StockXenImage.Resource(script), cancellation).ConfigureAwait(false);
+        if (domain.Preparation is XenPreparation preparation)
+        {
+            await File.WriteAllTextAsync(Path.Combine(job, "prepare.sh"), preparation.Script, cancellation).ConfigureAwait(false);
+            CopyDirectory(preparation.Files, Path.Combine(job, "files"));
+        }
+
         if (domain.BootDisk is null)
         {
             Copy(domain.Machine.Kernel, Path.Combine(job, XenDomainConfiguration.KernelFile));
             Copy(domain.Machine.Module, Path.Combine(job, XenDomainConfiguration.ModuleFile));
+        }
+    }
+
+    private static void CopyDirectory(string source, string target)
+    {
+        Directory.CreateDirectory(target);
+        foreach (string file in Directory.EnumerateFiles(source))
+        {
+            File.Copy(file, Path.Combine(target, Path.GetFileName(file)));
+        }
+
+        foreach (string directory in Directory.EnumerateDirectories(source))
+        {
+            CopyDirectory(directory, Path.Combine(target, Path.GetFileName(directory)));
         }
     }
 

@@ -33,6 +33,9 @@ public sealed record XenDomain
     /// <summary>An HVM domain has its disks as emulated ones behind the boot disk, <c>hdb</c> on, and keeps them.</summary>
     public bool HasEmulatedDisks { get; init; }
 
+    /// <summary>What dom0 does before it starts the domain, besides; nothing for one that is measured.</summary>
+    public XenPreparation? Preparation { get; init; }
+
     /// <summary>Dom0 does nothing while the domain runs and passes its console on afterwards.</summary>
     public bool IsMeasured { get; init; }
 }

@@ -2,6 +2,7 @@
 # iperf3 both ways to a server at 10.0.2.HOST and fec0::HOST, over every interface and with combinations of the interface's offloads:
 #   host=HOST, port=P   the server's; interfaces=N  how many there are; complete  all combinations instead of some
 #   rate=KBITS          one more interface has this limit for datagrams, which what the server receives must be within 5 % of
+#   size=BYTES          what a transfer of TCP is, 2M if it is not said
 #   fast=KBITS          and another this limit for TCP
 . /common.sh
 start
@@ -10,6 +11,7 @@ value() { sed -n "s/.*$1=\([^ ]*\).*/\1/p" /proc/cmdline; }
 host=$(value host)
 port=$(value port)
 interfaces=$(value interfaces)
+size=$(value size)
 [ -n "$host" ] && [ -n "$port" ] && [ -n "$interfaces" ] || fail 'command line'
 ip link set lo up
 # Without looking for others with the same address first.
