@@ -1,5 +1,7 @@
+using System;
 using System.Linq;
 using System.Threading.Tasks;
+using Blanket.Lab.StockXen;
 
 namespace Blanket.Boot.Tests;
 
@@ -9,20 +11,29 @@ public sealed class XenModeTests
     // Scenarios of the test kernel: one for each CPU.
     private static readonly string[] s_guests = ["batches", "privileged"];
 
-    /// <summary>The default guest of a machine that GRUB starts from an emulated disk: its own disk and network are seen once, by their PV devices.</summary>
+    /// <summary>
+    /// A machine that GRUB starts from an emulated disk: its own disk and network are seen once, by their PV devices; L0 saves and restores it while its guest
+    /// verifies its disk and asks the outside, and shuts it down.
+    /// </summary>
     [Fact]
-    public async Task DefaultGuestPassesItsSelfTestInAnHvmDomain()
+    public async Task HvmDomainIsSavedRestoredAndShutDown()
     {
-        BlanketCommand run = await BlanketCommand.RunAsync(
-            BootDirectory.For($"Xen-{nameof(DefaultGuestPassesItsSelfTestInAnHvmDomain)}"), ["--l0", "xen", "--l0-mode", "hvm"]);
-        run.RequireStatus(0);
-        run.RequireInLog("guest", "selftest: passed");
-        foreach (string text in new[] { "emulated disks and network interfaces are unplugged", "xen vbd/", "xen vif/0 of domain 0" })
-        {
-            run.RequireInLog("blanket", text);
-        }
+        BootDirectory directory = BootDirectory.For($"Xen-{nameof(HvmDomainIsSavedRestoredAndShutDown)}");
+        TestGuest guest = await TestGuest.CreateAsync();
+        string configuration = guest.WriteWithInit(directory, "verifying", "verify.sh", TestGuest.Disks(directory.CreateDisk("disk.raw", 4)), "vif = [ \"\" ]");
+        await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Hvm, native: false);
+        await run.WaitForAsync("verified 1");
+        await XenScenario.RequireAsync(run, "ping before", "ok");
+        await XenScenario.MoveWhileVerifyingAsync(run, "save-restore");
+        await XenScenario.RequireAsync(run, "ping after", "ok");
+        await XenScenario.EndByL0Async(run, directory, "shutdown", 0);
 
-        run.RequireInLog("xen", "reason code 0");
+        string log = directory.ReadLog("blanket");
+        Assert.Contains("xen vbd/", log, StringComparison.Ordinal);
+        Assert.Contains("xen vif/0 of domain 0", log, StringComparison.Ordinal);
+
+        // Of each of the two domains.
+        Assert.Equal(2, log.Split('\n').Count(line => line.Contains("emulated disks and network interfaces are unplugged", StringComparison.Ordinal)));
     }
 
     /// <summary>Two CPUs that receive events, a guest on each, and an end in order.</summary>

@@ -1,3 +1,4 @@
+using System;
 using System.Globalization;
 using System.Threading.Tasks;
 
@@ -34,6 +35,23 @@ internal static class XenScenario
         await run.TypeAsync("end");
         await run.WaitForAsync("verified to the end");
         await run.RequireSuccessAsync();
+    }
+
+    /// <summary>The guest is asked, and says how that ended.</summary>
+    internal static async Task RequireAsync(XenRun run, string words, string result)
+    {
+        await run.TypeAsync(words);
+        string answer = await run.WaitForAsync(line => line.StartsWith(words + ": ", StringComparison.Ordinal), words);
+        Assert.Equal($"{words}: {result}", answer);
+    }
+
+    /// <summary>L0 wants the machine to end: the guest is asked to shut down, and the machine ends when it has.</summary>
+    internal static async Task EndByL0Async(XenRun run, BootDirectory directory, string act, int reason)
+    {
+        await run.ActAsync(act);
+        await run.RequireSuccessAsync();
+        Assert.Contains("event guest-poweroff name=verifying", directory.ReadLog("blanket"), StringComparison.Ordinal);
+        Assert.Contains(string.Create(CultureInfo.InvariantCulture, $"reason code {reason}"), directory.ReadLog("xen"), StringComparison.Ordinal);
     }
 
     private static string Verified(int round) => string.Create(CultureInfo.InvariantCulture, $"verified {round}");

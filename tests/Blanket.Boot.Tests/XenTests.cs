@@ -99,7 +99,7 @@ public sealed class XenTests
         string configuration = guest.WriteWithInit(directory, "verifying", "verify.sh", TestGuest.Disks(directory.CreateDisk("disk.raw", 4)), "on_poweroff = \"restart\"");
         await using XenRun run = await XenRun.StartAsync(directory, configuration, XenDomainType.Pvh, native: false);
         await run.WaitForAsync("verified 2");
-        await EndByL0Async(run, directory, act, reason);
+        await XenScenario.EndByL0Async(run, directory, act, reason);
     }
 
     /// <summary>
@@ -134,28 +134,12 @@ public sealed class XenTests
         await run.ActAsync("reopen vif/0");
         await XenScenario.GoesOnAsync(run, "reopening");
 
-        await ReadAsync(run, "read xvdb 1", "ok");
+        await XenScenario.RequireAsync(run, "read xvdb 1", "ok");
         await run.ActAsync("detach 51728");
-        await ReadAsync(run, "read xvdb 2", "failed");
+        await XenScenario.RequireAsync(run, "read xvdb 2", "failed");
         await run.ActAsync("attach 51728=vdb");
-        await ReadAsync(run, "read xvdb 3", "ok");
+        await XenScenario.RequireAsync(run, "read xvdb 3", "ok");
         await XenScenario.EndAsync(run);
-    }
-
-    /// <summary>L0 wants the machine to end: its guest is asked to shut down, and the machine ends when it has.</summary>
-    private static async Task EndByL0Async(XenRun run, BootDirectory directory, string act, int reason)
-    {
-        await run.ActAsync(act);
-        await run.RequireSuccessAsync();
-        Assert.Contains("event guest-poweroff name=verifying", directory.ReadLog("blanket"), System.StringComparison.Ordinal);
-        Assert.Contains(Invariant($"reason code {reason}"), directory.ReadLog("xen"), System.StringComparison.Ordinal);
-    }
-
-    private static async Task ReadAsync(XenRun run, string words, string result)
-    {
-        await run.TypeAsync(words);
-        string answer = await run.WaitForAsync(line => line.StartsWith(words + ": ", System.StringComparison.Ordinal), words);
-        Assert.Equal($"{words}: {result}", answer);
     }
 
     /// <summary>The machine's memory in MiB as xl shows it.</summary>

@@ -4,7 +4,8 @@ namespace Blanket.Kernel.Platform.Xen;
 
 /// <summary>
 /// The disks and network interfaces that an HVM domain's device model emulates beside the paravirtual ones. They are unplugged before PCI is looked
-/// through, so that nothing is seen twice (xen/docs/misc/hvm-emulated-unplug). PVH domains have none, and nothing at these ports.
+/// through, so that nothing is seen twice (xen/docs/misc/hvm-emulated-unplug), and again after a restore, whose device model is a new one. PVH domains have
+/// none, and nothing at these ports.
 /// </summary>
 internal static class EmulatedDevices
 {
@@ -21,7 +22,7 @@ internal static class EmulatedDevices
     private const ushort AllDisks = 1 << 0;
     private const ushort AllNics = 1 << 1;
 
-    /// <summary>Takes them away where there is a device model that can; once, before PCI is looked through.</summary>
+    /// <summary>Takes them away where there is a device model that can.</summary>
     internal static void Unplug()
     {
         if (Cpu.PortRead16(MagicPort) != Magic)

@@ -203,6 +203,8 @@ internal static class XenPlatform
             s_console.Restore(ring, port);
             s_events.Attach(port, s_console);
         }
+
+        EmulatedDevices.Unplug();
     }
 
     /// <summary>Connects to the new xenstore and has all devices opened again.</summary>
