@@ -107,6 +107,9 @@ internal sealed class XenRun : IAsyncDisposable
         Assert.True(status == 0, $"dom0's '{word}' ended with status {status?.ToString() ?? "none: the machine ended"} (logs: {_directory.Root})");
     }
 
+    /// <summary>Makes a disk of the domain's larger, by its index.</summary>
+    internal Task ResizeDiskAsync(int disk, long bytes) => _machine.ResizeDiskAsync(disk, bytes, CancellationToken.None);
+
     /// <summary>Types a line on the guest's console.</summary>
     internal async Task TypeAsync(string line) => await _keys.WriteAsync(Encoding.ASCII.GetBytes(line + "\n"));
 

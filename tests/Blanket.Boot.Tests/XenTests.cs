@@ -11,6 +11,11 @@ public sealed class XenTests
     private const int Starts = 4;
     private const int Records = 40;
     private const long KiBPerMiB = 1024;
+    private const long BytesPerSector = 512;
+    private const long GrownSectors = 16384;
+
+    /// <summary>Of Xen's range, like those that the bed gives.</summary>
+    private const string OtherAddress = "00:16:3e:00:ff:01";
     private static readonly string[] s_l0 = ["--l0", "xen"];
 
     [Fact]
@@ -103,8 +108,8 @@ public sealed class XenTests
     }
 
     /// <summary>
-    /// While a guest verifies its disk, L0 takes memory of the machine, more than is free, so that the guest shrinks, and gives it back; backends close and open again; and
-    /// another disk goes away and comes back.
+    /// While a guest verifies its disk, L0 takes memory of the machine, more than is free, so that the guest shrinks, and gives it back; backends close and open again;
+    /// another disk goes away and comes back; the first one grows; and the network interface goes away and another one comes in its place.
     /// </summary>
     [Fact]
     public async Task MachineFollowsWhatL0DoesToIt()
@@ -130,15 +135,27 @@ public sealed class XenTests
         Assert.Equal(whole, await ListedMemoryAsync(run));
         await XenScenario.GoesOnAsync(run, "ballooning");
 
+        await XenScenario.RequireAsync(run, "ping first", "ok");
         await run.ActAsync("reopen vbd/51712");
         await run.ActAsync("reopen vif/0");
         await XenScenario.GoesOnAsync(run, "reopening");
+        await XenScenario.RequireAsync(run, "ping reopened", "ok");
 
         await XenScenario.RequireAsync(run, "read xvdb 1", "ok");
         await run.ActAsync("detach 51728");
         await XenScenario.RequireAsync(run, "read xvdb 2", "failed");
         await run.ActAsync("attach 51728=vdb");
         await XenScenario.RequireAsync(run, "read xvdb 3", "ok");
+
+        await run.ResizeDiskAsync(0, GrownSectors * BytesPerSector);
+        await XenScenario.RequireAsync(run, Invariant($"grown xvda {GrownSectors}"), "ok");
+        await XenScenario.GoesOnAsync(run, "growing");
+
+        await run.ActAsync("detach-vif 0");
+        await XenScenario.RequireAsync(run, "silent without", "ok");
+        await run.ActAsync($"attach-vif {OtherAddress}");
+        await run.WaitForAsync(line => line.Contains($"xen vif/0 of domain 0, MAC {OtherAddress}, ", System.StringComparison.Ordinal), OtherAddress);
+        await XenScenario.RequireAsync(run, "ping attached", "ok");
         await XenScenario.EndAsync(run);
     }
 

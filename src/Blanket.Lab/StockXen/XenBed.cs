@@ -83,6 +83,7 @@ public static class XenBed
             if (!domain.IsMeasured)
             {
                 options = await SavedMachine.ContinueAsync(options, report, cancellation).ConfigureAwait(false);
+                options = options with { ExtraArguments = [.. options.ExtraArguments, "-qmp", $"unix:{QmpSocket(job)},server=on,wait=off"] };
             }
 
             VirtualMachine machine = await VirtualMachine.StartAsync(options, cancellation).ConfigureAwait(false);
@@ -117,6 +118,9 @@ public static class XenBed
             ExtraArguments = [.. machine.ExtraArguments, "-initrd", $"{Escape(image.Kernel)} {Dom0Options},{Escape(image.Ramdisk)}"],
         };
     }
+
+    /// <summary>Where QEMU's machine protocol is spoken during a run that is not measured.</summary>
+    internal static string QmpSocket(string job) => Path.Combine(job, "qmp");
 
     /// <summary>Sends a line to dom0.</summary>
     internal static async Task SendAsync(VirtualMachine machine, string line) =>

@@ -3,9 +3,12 @@ using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 using System.Net.Sockets;
+using System.Text.Json.Nodes;
+using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Abi;
 using Blanket.Lab.Bundles;
+using Blanket.Lab.Hosting;
 using Blanket.Lab.Qemu;
 using Blanket.Lab.Runs;
 
@@ -20,6 +23,7 @@ public sealed class XenMachine : IL0Machine
 
     private readonly VirtualMachine _machine;
     private readonly string _job;
+    private readonly IReadOnlyList<PlannedDisk> _disks;
     private readonly SharedConsole? _console;
     private readonly Task _serialLine;
     private readonly XenControl _control;
@@ -29,6 +33,7 @@ public sealed class XenMachine : IL0Machine
     {
         _machine = machine;
         _job = job;
+        _disks = domain.Machine.Disks;
         Stream line = machine.Console(XenBed.DomainPort);
         if (domain.Machine.ConsolePorts.Count > 0)
         {
@@ -65,10 +70,22 @@ public sealed class XenMachine : IL0Machine
     /// <param name="word">
     /// <c>save-restore</c> (through a file), <c>migrate</c> (to the same host), <c>shutdown</c>, <c>reboot</c>, <c>destroy</c>,
     /// <c>memory MIB</c>, <c>list</c> (the domain as xl shows it), <c>reopen vbd/NUMBER</c> (its backend closes and opens again; vif the same),
-    /// <c>detach NUMBER</c> (of a disk), or <c>attach NUMBER=DEVICE</c> (of dom0).
+    /// <c>detach NUMBER</c> (of a disk), <c>attach NUMBER=DEVICE</c> (of dom0), <c>detach-vif NUMBER</c>, or <c>attach-vif ADDRESS</c> (as number 0).
     /// </param>
     /// <returns>The exit status of dom0's tools; null when the machine ended before they did.</returns>
     public Task<int?> ActAsync(string word) => _control.ActAsync(word);
+
+    /// <summary>Makes the image of one of the domain's disks larger.</summary>
+    /// <param name="disk">Its index.</param>
+    /// <param name="bytes">The new size.</param>
+    /// <param name="cancellation">Stops the work.</param>
+    /// <exception cref="HostException">QEMU refused, or ended.</exception>
+    public async Task ResizeDiskAsync(int disk, long bytes, CancellationToken cancellation)
+    {
+        using QmpConnection qemu = await QmpConnection.OpenAsync(XenBed.QmpSocket(_job), cancellation).ConfigureAwait(false);
+        JsonObject arguments = new() { ["node-name"] = new DiskNodes(_disks[disk].Serial).FormatName, ["size"] = bytes };
+        await qemu.ExecuteAsync("block_resize", arguments, cancellation).ConfigureAwait(false);
+    }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

@@ -95,6 +95,11 @@ attach() {
     xl block-attach blanket "format=raw, vdev=$1, access=rw, backendtype=phy, target=/dev/$2" && connects "vbd/$1"
 }
 
+# A network interface with an address, on the bridge of the machine's first NIC, becomes the domain's, and is used.
+attach_vif() {
+    xl network-attach blanket "mac=$1" bridge=nic0 script=vif && connects vif/0
+}
+
 obey() {
     case $1 in
         save-restore) save_restore ;;
@@ -106,6 +111,8 @@ obey() {
         reopen) reopen "$2" ;;
         detach) xl block-detach blanket "$2" ;;
         attach) attach "${2%=*}" "${2#*=}" ;;
+        detach-vif) xl network-detach blanket "$2" ;;
+        attach-vif) attach_vif "$2" ;;
         destroy) xl destroy blanket ;;
         *) return 127 ;;
     esac > "/var/log/xen/$1.log" 2>&1

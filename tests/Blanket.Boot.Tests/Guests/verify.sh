@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # Writes to the first disk and reads back, again and again, and says 'verified ROUND' each time, until the line 'end' comes in on the
-# console. 'read DISK ...' reads from another disk, 'ping ...' asks the outside, 'grown DISK SECTORS' waits until a disk has that size and uses its
+# console. 'read DISK ...' reads from another disk, 'ping ...' asks the outside, 'silent ...' finds that it does not answer, 'grown DISK SECTORS' waits until a disk has that size and uses its
 # last sector; other lines are repeated.
 . /common.sh
 start
@@ -43,6 +43,7 @@ exec 5<&0
                 dd if="/dev/${disk%% *}" of=/dev/null bs=64k count=16 2> /dev/null && echo "$line: ok" || echo "$line: failed"
                 ;;
             ping*) reach && echo "$line: ok" || echo "$line: failed" ;;
+            silent*) ping -q -c 1 -W 2 10.0.2.2 > /tmp/ping 2>&1 && echo "$line: failed" || echo "$line: ok" ;;
             grown*) use_growth ${line#grown } && echo "$line: ok" || echo "$line: failed" ;;
             *) echo "heard $line" ;;
         esac
