@@ -35,7 +35,7 @@ internal static class BenchCommand
     {
         Option<string> l0 = new("--l0") { Description = "What the provider runs: kvm, or xen (Debian's stock Xen 4.17; Blanket is compared with emulated devices there).", DefaultValueFactory = _ => Kvm };
         l0.AcceptOnlyFromAmong(Kvm, Xen);
-        Option<bool> icount = new("--icount") { Description = "Count instructions instead of time, which makes the CPU rows repeatable. Software emulation; no rows of disk and network." };
+        Option<bool> icount = new("--icount") { Description = "Count instructions instead of time, which makes the CPU rows repeatable. Software emulation; no rows of disk and network. With --guests likewise." };
         Option<string?> json = new("--json") { Description = "Write the values to a file, too.", HelpName = "FILE" };
         Option<string[]> beds = new("--bed") { Description = "Measure on this bed only: native, blanket, or xen (--l0 xen: emulated). May be repeated.", HelpName = "BED" };
         beds.AcceptOnlyFromAmong(Native, BenchRival.StockXen.Bed, BenchRival.EmulatedDevices.Bed, Blanket);
@@ -54,7 +54,13 @@ internal static class BenchCommand
             if (arguments.GetValue(guests) is int count)
             {
                 return DensityBench.RunAsync(
-                    count, arguments.GetValue(stockKernel), arguments.GetValue(guestMemory), arguments.GetValue(guestTarget), report, cancellation);
+                    count,
+                    arguments.GetValue(stockKernel),
+                    arguments.GetValue(guestMemory),
+                    arguments.GetValue(guestTarget),
+                    arguments.GetValue(icount),
+                    report,
+                    cancellation);
             }
 
             bool onXen = arguments.GetRequiredValue(l0) == Xen;

@@ -1,5 +1,3 @@
-using System;
-
 namespace Blanket.Lab.Bench;
 
 /// <summary>What one more guest took.</summary>
@@ -9,4 +7,4 @@ namespace Blanket.Lab.Bench;
 /// <param name="Answer">From there to its first answer to a ping.</param>
 /// <param name="LayerKiB">Memory of the machine that is neither free nor a guest's.</param>
 /// <param name="FreeKiB">Memory that is free.</param>
-public sealed record DensityStep(int Guests, TimeSpan Send, TimeSpan Build, TimeSpan Answer, long LayerKiB, long FreeKiB);
+public sealed record DensityStep(int Guests, DensityCost Send, DensityCost Build, DensityCost Answer, long LayerKiB, long FreeKiB);

@@ -8,6 +8,7 @@ using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Abi;
+using Blanket.Lab.Bench.Profile;
 using Blanket.Lab.Bundles;
 using Blanket.Lab.Hosting;
 using Blanket.Lab.Instances;
@@ -25,7 +26,8 @@ namespace Blanket.Lab.Bench;
 /// <param name="memoryMiB">Memory that each guest starts with.</param>
 /// <param name="targetMiB">Memory that it keeps: its balloon gives the rest back before the next guest comes.</param>
 /// <param name="directory">Where files are made, Blanket's log (<c>blanket.log</c>) among them; the caller deletes it.</param>
-public sealed class GuestDensity(DensityGuest guest, string image, int memoryMiB, int targetMiB, string directory)
+/// <param name="plugin">Path of the compiled plugin of <see cref="InstructionProfile"/>, to count instructions; null for none. Software emulation only.</param>
+public sealed class GuestDensity(DensityGuest guest, string image, int memoryMiB, int targetMiB, string directory, string? plugin = null)
 {
     private const int Cpus = 2;
     private const int MachineMiB = 4096;
@@ -58,6 +60,7 @@ public sealed class GuestDensity(DensityGuest guest, string image, int memoryMiB
             Cpus = Cpus,
             Nics = plan.Bridges.Count,
             Instance = instance,
+            ExtraArguments = plugin is null ? [] : ["-plugin", $"{plugin},counts={CountsFile}"],
             ConsolePorts = [(MachinePlan.BlanketConsolePort, MachinePlan.BlanketConsolePortName), (plan.Guests[0].ConsolePort, plan.Guests[0].ConsolePortName)],
         };
         await using VirtualMachine machine = await VirtualMachine.StartAsync(options, cancellation).ConfigureAwait(false);
@@ -87,6 +90,8 @@ public sealed class GuestDensity(DensityGuest guest, string image, int memoryMiB
         }
     }
 
+    private string CountsFile => Path.Combine(directory, "counts");
+
     private static string AddressOf(int number) =>
         string.Create(CultureInfo.InvariantCulture, $"10.77.{number / HostsOfThirdByte}.{(number % HostsOfThirdByte) + 1}");
 
@@ -95,15 +100,13 @@ public sealed class GuestDensity(DensityGuest guest, string image, int memoryMiB
         string name = string.Create(CultureInfo.InvariantCulture, $"guest{number}");
         MachinePlan plan = BundleBuilder.Plan([guest.Write(directory, name, memoryMiB, $"address={AddressOf(number)}")], static _ => { });
         byte[] bundle = await BundleBuilder.BuildAsync(plan, string.Empty, cancellation).ConfigureAwait(false);
-        Stopwatch watch = Stopwatch.StartNew();
+        DensityCost.Meter meter = new(plugin is null ? null : new InstructionCounts(CountsFile));
         await client.SendAsync(bundle, cancellation).ConfigureAwait(false);
-        TimeSpan send = watch.Elapsed;
-        watch.Restart();
+        DensityCost send = meter.Take();
         await client.StartSentAsync(cancellation).ConfigureAwait(false);
-        TimeSpan build = watch.Elapsed;
-        watch.Restart();
+        DensityCost build = meter.Take();
         await answers.AskAsync(AddressOf(number), s_patience, cancellation).ConfigureAwait(false);
-        TimeSpan answer = watch.Elapsed;
+        DensityCost answer = meter.Take();
         if (targetMiB < memoryMiB)
         {
             await ShrinkAsync(client, name, cancellation).ConfigureAwait(false);

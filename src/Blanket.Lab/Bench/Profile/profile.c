@@ -1,10 +1,11 @@
 /*
  * A plugin of QEMU's software emulation that counts executed instructions by address, for './blanket bench --profile'.
  *
- * Counts live in a shared mapping of the file given as counts=PATH, so that they outlive a killed QEMU: two words (records known;
- * 1 once stopped), then per translated block its address, its number of instructions and how many instructions ran in it. A record
- * whose number of instructions is 0 is of an instruction that empties the TLB, and counts how often it ran. The program of the benchmark starts and stops the count by no-operations that nothing else uses (bench.c, PROFILE_START and
- * PROFILE_STOP).
+ * Counts live in a shared mapping of the file given as counts=PATH, so that they can be read at any time and outlive a killed QEMU: two
+ * words (records known; 1 once stopped), then room for MAXIMUM_BLOCKS records, each of a translated block: its address, its number of
+ * instructions and how many instructions ran in it until the count was stopped; then a word for each: how many have run since it was
+ * started last. A record whose number of instructions is 0 is of an instruction that empties the TLB, and counts how often it ran. The
+ * program of the benchmark starts and stops the count by no-operations that nothing else uses (bench.c, PROFILE_START and PROFILE_STOP).
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -37,7 +38,8 @@ size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
 
 EXPORT int qemu_plugin_version = 1;
 
-#define MAXIMUM_BLOCKS (1u << 20)
+/* InstructionCounts.cs knows it, too. */
+#define MAXIMUM_BLOCKS (1u << 22)
 
 struct block {
     uint64_t address;
@@ -49,15 +51,15 @@ struct profile {
     uint64_t blocks;
     uint64_t stopped;
     struct block block[MAXIMUM_BLOCKS];
+    uint64_t running[MAXIMUM_BLOCKS];
 };
 
 static struct profile *profile;
-static uint64_t running[MAXIMUM_BLOCKS];
 
 static void start(unsigned int cpu, void *data)
 {
     (void)cpu, (void)data;
-    memset(running, 0, profile->blocks * sizeof running[0]);
+    memset(profile->running, 0, profile->blocks * sizeof profile->running[0]);
 }
 
 static void stop(unsigned int cpu, void *data)
@@ -66,7 +68,7 @@ static void stop(unsigned int cpu, void *data)
     if (profile->stopped)
         return;
     for (uint64_t i = 0; i < profile->blocks; i++)
-        profile->block[i].executed = running[i];
+        profile->block[i].executed = profile->running[i];
     profile->stopped = 1;
 }
 
@@ -87,7 +89,7 @@ static uint64_t *new_record(uint64_t address, uint64_t instructions)
     uint64_t i = profile->blocks++;
     profile->block[i].address = address;
     profile->block[i].instructions = instructions;
-    return &running[i];
+    return &profile->running[i];
 }
 
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
