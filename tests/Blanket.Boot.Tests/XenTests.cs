@@ -28,7 +28,7 @@ public sealed class XenTests
             run.RequireInLog("guest", text);
         }
 
-        foreach (string text in new[] { "L0 Xen", "xen vbd/51712 of domain 0", "xen vif/0 of domain 0" })
+        foreach (string text in new[] { "L0 Xen", "event channels have the FIFO ABI", "xen vbd/51712 of domain 0", "xen vif/0 of domain 0" })
         {
             run.RequireInLog("blanket", text);
         }

@@ -5,8 +5,8 @@ using Blanket.Machine;
 namespace Blanket.Drivers.Xen;
 
 /// <summary>
-/// Event channels of L1's own domain (the two-level ABI; the guests' are in Core/Events): ports, whose handlers run on the CPU
-/// that each is bound to, with no lock held. Nothing that L0 writes is used as an index unchecked.
+/// Event channels of L1's own domain (the guests' are in Core/Events): ports, whose handlers run on the CPU that each is bound to, with no lock
+/// held. The FIFO ABI where Xen offers it, else the two-level one. Nothing that L0 writes is used as an index unchecked.
 /// </summary>
 public sealed class EventPorts
 {
@@ -15,14 +15,16 @@ public sealed class EventPorts
 
     private readonly XenHypercalls _xen;
     private readonly InterruptHandler?[] _handlers = new InterruptHandler?[Ports];
+    private readonly FifoQueues _fifo;
     private readonly ulong[] _infos;
     private readonly uint[] _vcpus;
 
     // The CPU that is to serve a port, as soon as it can.
     private readonly byte[] _wanted = new byte[Ports];
 
-    // A bit for each port that a CPU serves.
+    // A bit for each port that a CPU serves, for the two-level ABI.
     private readonly ulong[] _served;
+    private bool _usesFifo;
     private SpinLock _lock = new(LockClass.DriverTransport);
 
     /// <summary>Ports of a domain whose shared frames are mapped.</summary>
@@ -33,6 +35,7 @@ public sealed class EventPorts
     {
         _xen = xen;
         SharedInfoAddress = sharedInfo;
+        _fifo = new FifoQueues(xen, this, cpus, Ports);
         _infos = new ulong[cpus];
         _vcpus = new uint[cpus];
         _served = new ulong[cpus * Words];
@@ -42,6 +45,9 @@ public sealed class EventPorts
     /// <summary>Physical address of the shared info page.</summary>
     public ulong SharedInfoAddress { get; }
 
+    /// <summary>Whether events come by the FIFO ABI; known when the first CPU can receive them.</summary>
+    public bool UsesFifo => _usesFifo;
+
     /// <summary>Tells where a CPU's struct vcpu_info is and what Xen calls the CPU; before it serves a port.</summary>
     /// <param name="cpu">Number of the CPU in L1.</param>
     /// <param name="vcpuInfo">Physical address.</param>
@@ -49,6 +55,16 @@ public sealed class EventPorts
     public void SetVcpuInfo(int cpu, ulong vcpuInfo, uint vcpu)
     {
         _vcpus[cpu] = vcpu;
+        if (cpu == 0)
+        {
+            _usesFifo = _fifo.TryStart(cpu, vcpu);
+        }
+        else if (_usesFifo)
+        {
+            // Xen has no reason to refuse a second one; without it the CPU would get no events.
+            Check.That(_fifo.TryStart(cpu, vcpu));
+        }
+
         Volatile.Write(ref _infos[cpu], vcpuInfo);
     }
 
@@ -79,11 +95,17 @@ public sealed class EventPorts
         EventChannelAllocateUnbound argument = new() { Domain = DomainId.Self, RemoteDomain = remote };
         long error = _xen.EventChannel(EventChannelOp.AllocateUnbound, ref argument);
         port = argument.Port;
-        return error != 0 ? (int)error : Attach(port, handler) ? 0 : -Errno.EINVAL;
+        if (error != 0 || Attach(port, handler))
+        {
+            return (int)error;
+        }
+
+        Release(port);
+        return -Errno.ENOMEM;
     }
 
     /// <summary>Serves a port that exists already, as those of xenstore and the console; on CPU 0, like every new port.</summary>
-    /// <returns>False when it cannot be a port.</returns>
+    /// <returns>False when it cannot be a port, or there is no memory for its events.</returns>
     public bool Attach(uint port, InterruptHandler handler)
     {
         if (port is 0 or >= Ports)
@@ -92,11 +114,20 @@ public sealed class EventPorts
         }
 
         _lock.Acquire();
-        _handlers[port] = handler;
-        SetServed(0, port, true);
+        bool canBeServed = !_usesFifo || _fifo.TryAdd(port);
+        if (canBeServed)
+        {
+            _handlers[port] = handler;
+            SetServed(0, port, true);
+        }
+
         _lock.Release();
-        Unmask(port);
-        return true;
+        if (canBeServed)
+        {
+            Unmask(port);
+        }
+
+        return canBeServed;
     }
 
     /// <summary>Has another CPU serve a port; one that cannot receive events yet does so as soon as it can.</summary>
@@ -120,7 +151,17 @@ public sealed class EventPorts
     }
 
     /// <summary>Holds a port's events back.</summary>
-    public void Mask(uint port) => AtomicBits.TestAndSet(ref MaskWord(port), (int)(port & 63));
+    public void Mask(uint port)
+    {
+        if (_usesFifo)
+        {
+            _fifo.Mask(port);
+        }
+        else
+        {
+            AtomicBits.TestAndSet(ref MaskWord(port), (int)(port & 63));
+        }
+    }
 
     /// <summary>Lets a port's events through, those that were held back included.</summary>
     public void Unmask(uint port)
@@ -134,8 +175,7 @@ public sealed class EventPorts
     {
         Mask(port);
         Forget(port);
-        uint argument = port;
-        _xen.EventChannel(EventChannelOp.Close, ref argument);
+        Release(port);
     }
 
     /// <summary>Stops serving a port that does not exist any more.</summary>
@@ -152,7 +192,7 @@ public sealed class EventPorts
         _lock.Release();
     }
 
-    /// <summary>After a restore: no port is left; owners make new ones.</summary>
+    /// <summary>After a restore: no port is left, and no CPU receives events; CPUs start again, owners make new ports.</summary>
     public void Reset()
     {
         _lock.Acquire();
@@ -167,6 +207,14 @@ public sealed class EventPorts
             _served[i] = 0;
         }
 
+        // Until it has told Xen of its place and control block again, a CPU would miss events of ports that are bound to it.
+        for (int cpu = 0; cpu < _infos.Length; cpu++)
+        {
+            Volatile.Write(ref _infos[cpu], 0UL);
+        }
+
+        _usesFifo = false;
+        _fifo.Reset();
         _lock.Release();
         MaskAll();
     }
@@ -182,6 +230,12 @@ public sealed class EventPorts
         }
 
         Volatile.Write(ref PhysicalMemory.At<byte>(info), 0);
+        if (_usesFifo)
+        {
+            _fifo.Handle(cpu);
+            return;
+        }
+
         ulong selector = Interlocked.Exchange(ref PhysicalMemory.At<ulong>(info + VcpuInfo.PendingSelectorOffset), 0);
         while (selector != 0)
         {
@@ -202,13 +256,25 @@ public sealed class EventPorts
             ready &= ready - 1;
             if (AtomicBits.TestAndClear(ref pending, bit))
             {
-                InterruptHandler? handler = Volatile.Read(ref _handlers[word * 64 + bit]);
-                if (handler != null)
-                {
-                    handler.Handle();
-                }
+                Serve((uint)(word * 64 + bit));
             }
         }
+    }
+
+    /// <summary>Runs a port's handler, if it has one.</summary>
+    internal void Serve(uint port)
+    {
+        InterruptHandler? handler = Volatile.Read(ref _handlers[port]);
+        if (handler != null)
+        {
+            handler.Handle();
+        }
+    }
+
+    private void Release(uint port)
+    {
+        uint argument = port;
+        _xen.EventChannel(EventChannelOp.Close, ref argument);
     }
 
     private void Move(uint port, int cpu)

@@ -12,16 +12,19 @@ namespace Blanket.Drivers.Tests.Fakes;
 internal sealed class FakeXen : XenHypercalls
 {
     private readonly FakeGrants _grants = null!;
+    private readonly FakeFifo _fifo = new();
     private readonly Dictionary<uint, Action> _remotes = [];
     private readonly HashSet<uint> _ports = [];
     private readonly ulong[] _vcpuInfos;
     private readonly Dictionary<uint, int> _vcpus = [];
-    private uint _nextPort = 10;
     private bool _isAnswering;
 
     /// <summary>A machine with that L0 and so many CPUs.</summary>
-    public FakeXen(int cpus = 1)
+    /// <param name="cpus">CPUs.</param>
+    /// <param name="fifo">Whether the FIFO ABI of event channels is offered.</param>
+    public FakeXen(int cpus = 1, bool fifo = true)
     {
+        OffersFifo = fifo;
         Machine = new FakeMachine(16384);
         Machine.Interrupts.Cpus = cpus;
         _grants = new FakeGrants();
@@ -65,6 +68,15 @@ internal sealed class FakeXen : XenHypercalls
         Events.TakeOver(cpu);
     }
 
+    /// <summary>Xen's side of the FIFO ABI.</summary>
+    public FakeFifo Fifo => _fifo;
+
+    /// <summary>Whether that is offered to a domain that asks for it.</summary>
+    public bool OffersFifo { get; set; }
+
+    /// <summary>The port that is given out next.</summary>
+    public uint NextPort { get; set; } = 10;
+
     /// <summary>Lets everybody do what there is to do until nothing is left; fails the test when that does not end.</summary>
     public void Run()
     {
@@ -99,8 +111,19 @@ internal sealed class FakeXen : XenHypercalls
             return;
         }
 
+        int cpu = _vcpus.GetValueOrDefault(port);
+        ulong info = _vcpuInfos[cpu];
+        if (Events.UsesFifo)
+        {
+            if (_fifo.SetPending(port, XenNumber(cpu)))
+            {
+                PhysicalMemory.Write(info, (byte)1);
+            }
+
+            return;
+        }
+
         PhysicalMemory.At<ulong>(SharedInfo + Abi.Xen.SharedInfo.EventPendingOffset + port / 64 * 8) |= 1UL << (int)(port % 64);
-        ulong info = _vcpuInfos[_vcpus.GetValueOrDefault(port)];
         PhysicalMemory.At<ulong>(info + VcpuInfo.PendingSelectorOffset) |= 1UL << (int)(port / 64);
         PhysicalMemory.Write(info, (byte)1);
     }
@@ -111,6 +134,7 @@ internal sealed class FakeXen : XenHypercalls
         _ports.Clear();
         _remotes.Clear();
         _vcpus.Clear();
+        _fifo.Clear();
         PhysicalMemory.ZeroFrame(SharedInfo >> Cpu.PageShift);
         foreach (ulong info in _vcpuInfos)
         {
@@ -124,6 +148,7 @@ internal sealed class FakeXen : XenHypercalls
             backend.Vanish();
         }
 
+        StartCpu(0);
         Store = Store.Migrated();
         ConnectStore();
     }
@@ -138,7 +163,7 @@ internal sealed class FakeXen : XenHypercalls
 
     private void ConnectStore()
     {
-        uint port = _nextPort++;
+        uint port = NextPort++;
         _ports.Add(port);
         Store.Port = port;
         _remotes[port] = AnswerStore;
@@ -180,9 +205,14 @@ internal sealed class FakeXen : XenHypercalls
         if (command == EventChannelOp.AllocateUnbound)
         {
             ref EventChannelAllocateUnbound allocate = ref MemoryMarshal.AsRef<EventChannelAllocateUnbound>(argument);
-            allocate.Port = _nextPort++;
+            allocate.Port = NextPort++;
             _ports.Add(allocate.Port);
             return 0;
+        }
+
+        if (command is EventChannelOp.InitializeControl or EventChannelOp.ExpandArray)
+        {
+            return OffersFifo ? _fifo.Call(command, argument) : -Errno.ENOSYS;
         }
 
         uint port = MemoryMarshal.Read<uint>(argument);
@@ -215,6 +245,16 @@ internal sealed class FakeXen : XenHypercalls
 
     private void Unmask(uint port)
     {
+        if (Events.UsesFifo)
+        {
+            if (_fifo.Unmask(port))
+            {
+                Raise(port);
+            }
+
+            return;
+        }
+
         PhysicalMemory.At<ulong>(SharedInfo + Abi.Xen.SharedInfo.EventMaskOffset + port / 64 * 8) &= ~(1UL << (int)(port % 64));
         if ((PhysicalMemory.Read<ulong>(SharedInfo + Abi.Xen.SharedInfo.EventPendingOffset + port / 64 * 8) >> (int)(port % 64) & 1) != 0)
         {

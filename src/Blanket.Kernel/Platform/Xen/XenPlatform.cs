@@ -116,6 +116,7 @@ internal static class XenPlatform
         }
 
         InitializeThisCpu();
+        Log.Line("xen: event channels have the "u8).Text(s_events.UsesFifo ? "FIFO"u8 : "two-level"u8).Text(" ABI"u8).End();
         GrantAccess? grants = GrantAccess.Create(s_calls);
         if (grants == null)
         {
