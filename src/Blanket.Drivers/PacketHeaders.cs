@@ -80,8 +80,8 @@ public struct PacketHeaders
         InternetChecksum sum = default;
         sum.Add(IsIpv4 ? header.Slice(Network + 12, 8) : header.Slice(Network + 8, 32));
         sum.AddWord(Protocol);
-        sum.AddWord(length & 0xffff);
-        sum.AddWord(length >> 16);
+        sum.AddWord((ushort)length);
+        sum.AddWord((ushort)(length >> 16));
         return sum.Fold();
     }
 

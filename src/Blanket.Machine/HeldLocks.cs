@@ -9,29 +9,46 @@ public static unsafe class HeldLocks
     public const int Maximum = 12;
 
 #if METAL
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void CheckOrder(uint acquired)
+    /// <summary>Where this CPU will note the next lock that it takes.</summary>
+    internal readonly struct Place
     {
-        CpuBlock* block = Cpu.CurrentBlock();
-        uint count = block->HeldLockCount;
-        if (count != 0 && ((SpinLock*)block->HeldLock[count - 1])->Rank > acquired)
+        private readonly CpuBlock* _block;
+        private readonly uint _count;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        internal Place(CpuBlock* block)
         {
-            Check.Fail();
+            _block = block;
+            _count = block->HeldLockCount;
+        }
+
+        /// <summary>Whether a lock of a rank may be taken now: in order, and not one too many.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        internal bool Allows(uint rank) =>
+            _count == 0 || (_count < Maximum && ((SpinLock*)_block->HeldLock[_count - 1])->Rank <= rank);
+
+        /// <summary>Notes a lock that was taken.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        internal void Push(ref SpinLock held)
+        {
+            _block->HeldLock[_count] = (ulong)Unsafe.AsPointer(ref held);
+            _block->HeldLockCount = _count + 1;
         }
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Place Next() => new(Cpu.CurrentBlock());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Push(ref SpinLock held)
     {
         CpuBlock* block = Cpu.CurrentBlock();
-        uint count = block->HeldLockCount;
-        if (count >= Maximum)
+        if (block->HeldLockCount >= Maximum)
         {
             Check.Fail();
         }
 
-        block->HeldLock[count] = (ulong)Unsafe.AsPointer(ref held);
-        block->HeldLockCount = count + 1;
+        new Place(block).Push(ref held);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -97,9 +114,16 @@ public static unsafe class HeldLocks
         }
     }
 #else
-    internal static void CheckOrder(uint acquired)
+    internal readonly struct Place
     {
+        internal bool Allows(uint rank) => true;
+
+        internal void Push(ref SpinLock held)
+        {
+        }
     }
+
+    internal static Place Next() => default;
 
     internal static void Push(ref SpinLock held)
     {

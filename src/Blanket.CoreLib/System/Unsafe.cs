@@ -72,27 +72,36 @@ namespace System.Runtime.InteropServices
         public static ref T GetArrayDataReference<T>(T[] array) =>
             ref Unsafe.As<byte, T>(ref Unsafe.As<RawArrayData>(array).Data);
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ref T GetReference<T>(Span<T> span) => ref span._reference;
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ref T GetReference<T>(ReadOnlySpan<T> span) => ref span._reference;
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Span<T> CreateSpan<T>(scoped ref T reference, int length) => new(Unsafe.AsPointer(ref reference), length);
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ReadOnlySpan<T> CreateReadOnlySpan<T>(scoped ref readonly T reference, int length) =>
             new(Unsafe.AsPointer(ref Unsafe.AsRef(in reference)), length);
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Span<byte> AsBytes<T>(Span<T> span) where T : struct =>
             new(Unsafe.AsPointer(ref span._reference), checked(span.Length * Unsafe.SizeOf<T>()));
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ReadOnlySpan<byte> AsBytes<T>(ReadOnlySpan<T> span) where T : struct =>
             new(Unsafe.AsPointer(ref span._reference), checked(span.Length * Unsafe.SizeOf<T>()));
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Span<TTo> Cast<TFrom, TTo>(Span<TFrom> span) where TFrom : struct where TTo : struct =>
             new(Unsafe.AsPointer(ref span._reference), (int)((ulong)(uint)span.Length * (uint)Unsafe.SizeOf<TFrom>() / (uint)Unsafe.SizeOf<TTo>()));
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ReadOnlySpan<TTo> Cast<TFrom, TTo>(ReadOnlySpan<TFrom> span) where TFrom : struct where TTo : struct =>
             new(Unsafe.AsPointer(ref span._reference), (int)((ulong)(uint)span.Length * (uint)Unsafe.SizeOf<TFrom>() / (uint)Unsafe.SizeOf<TTo>()));
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static T Read<T>(ReadOnlySpan<byte> source) where T : struct
         {
             if (Unsafe.SizeOf<T>() > source.Length)
@@ -103,6 +112,7 @@ namespace System.Runtime.InteropServices
             return Unsafe.ReadUnaligned<T>(ref source._reference);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Write<T>(Span<byte> destination, in T value) where T : struct
         {
             if (Unsafe.SizeOf<T>() > destination.Length)
@@ -113,6 +123,7 @@ namespace System.Runtime.InteropServices
             Unsafe.WriteUnaligned(ref destination._reference, value);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ref T AsRef<T>(Span<byte> span) where T : struct
         {
             if (Unsafe.SizeOf<T>() > span.Length)

@@ -2,35 +2,42 @@
     .text
     .globl memcpy, memmove
 memcpy:
-memmove:
+memmove:                            /* rdi, rsi and rdx are the range that is left */
     mov %rdi, %rax
-    mov %rdx, %rcx
-    mov %rdi, %r8
+    cmp $32, %rdx
+    ja 4f
+/* At most 32 bytes: all of them are loaded before the first is stored, so the ranges may overlap. */
+1:  cmp $16, %edx
+    ja 3f
+    cmp $8, %edx
+    jb 2f
+    mov (%rsi), %r8
+    mov -8(%rsi, %rdx), %r9
+    mov %r8, (%rdi)
+    mov %r9, -8(%rdi, %rdx)
+    ret
+2:  cmp $4, %edx
+    jb 6f
+    mov (%rsi), %r8d
+    mov -4(%rsi, %rdx), %r9d
+    mov %r8d, (%rdi)
+    mov %r9d, -4(%rdi, %rdx)
+    ret
+3:  mov (%rsi), %r8
+    mov 8(%rsi), %r9
+    mov -16(%rsi, %rdx), %r10
+    mov -8(%rsi, %rdx), %r11
+    mov %r8, (%rdi)
+    mov %r9, 8(%rdi)
+    mov %r10, -16(%rdi, %rdx)
+    mov %r11, -8(%rdi, %rdx)
+    ret
+4:  mov %rdi, %r8
     sub %rsi, %r8
     cmp %rdx, %r8                   /* destination within the source: copy backwards */
-    jb 1f
-    cmp $64, %rcx
-    ja 3f
-    mov %rcx, %rdx
-    shr $3, %rcx
-    jz 5f
-4:  mov (%rsi), %r8
-    mov %r8, (%rdi)
-    add $8, %rsi
-    add $8, %rdi
-    dec %rcx
-    jnz 4b
-5:  and $7, %edx
-    jz 6f
-7:  mov (%rsi), %r8b
-    mov %r8b, (%rdi)
-    inc %rsi
-    inc %rdi
-    dec %edx
-    jnz 7b
-6:  ret
+    jb 9f
 /* Words rather than bytes of a string instruction: software emulation (TCG) takes those one at a time. */
-3:  mov (%rsi), %r8
+5:  mov (%rsi), %r8
     mov 8(%rsi), %r9
     mov 16(%rsi), %r10
     mov 24(%rsi), %r11
@@ -40,13 +47,25 @@ memmove:
     mov %r11, 24(%rdi)
     add $32, %rsi
     add $32, %rdi
-    sub $32, %rcx
-    cmp $32, %rcx
-    jae 3b
-    rep movsb
+    sub $32, %rdx
+    cmp $32, %rdx
+    ja 5b
+    jmp 1b
+6:  cmp $2, %edx
+    jb 7f
+    movzwl (%rsi), %r8d
+    movzbl -1(%rsi, %rdx), %r9d
+    mov %r8w, (%rdi)
+    mov %r9b, -1(%rdi, %rdx)
     ret
-1:  lea -1(%rdi, %rdx), %rdi
+7:  test %edx, %edx
+    jz 8f
+    mov (%rsi), %r8b
+    mov %r8b, (%rdi)
+8:  ret
+9:  lea -1(%rdi, %rdx), %rdi
     lea -1(%rsi, %rdx), %rsi
+    mov %rdx, %rcx
     std
     rep movsb
     cld
