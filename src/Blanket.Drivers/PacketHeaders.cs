@@ -155,24 +155,27 @@ public struct PacketHeaders
 
     private readonly uint Hash(ReadOnlySpan<byte> header)
     {
-        uint hash = 2166136261;
+        // Not 0, which bytes of 0 would leave as it is.
+        ulong hash = 1;
         if (!IsIpv4 && !IsIpv6)
         {
-            return Mix(hash, header.Slice(0, 12));
+            return Finish(Mix(hash, header.Slice(0, 12)));
         }
 
         hash = Mix(hash, IsIpv4 ? header.Slice(Network + 12, 8) : header.Slice(Network + 8, 32));
-        return Transport == 0 ? hash : Mix(hash, header.Slice(Transport, 4));
+        return Finish(Transport == 0 ? hash : Mix(hash, header.Slice(Transport, 4)));
     }
 
-    /// <summary>FNV-1a.</summary>
-    private static uint Mix(uint hash, ReadOnlySpan<byte> bytes)
+    /// <summary>Multiplies words of 32 bits into a hash; each reaches the upper half.</summary>
+    private static ulong Mix(ulong hash, ReadOnlySpan<byte> words)
     {
-        foreach (byte value in bytes)
+        for (; words.Length >= sizeof(uint); words = words.Slice(sizeof(uint)))
         {
-            hash = unchecked((hash ^ value) * 16777619);
+            hash = unchecked((hash ^ BinaryPrimitives.ReadUInt32LittleEndian(words)) * 0x9e3779b97f4a7c15);
         }
 
-        return unchecked(hash ^ (hash >> 15));
+        return hash;
     }
+
+    private static uint Finish(ulong hash) => (uint)(hash >> 32);
 }

@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Threading;
 using Blanket.Machine;
@@ -208,6 +209,42 @@ internal sealed class Virtqueue
         chain.Position++;
     }
 
+    /// <summary>Appends buffers, each as <see cref="Append(ref DescriptorChain, ulong, uint, bool)"/> does.</summary>
+    public void Append(ref DescriptorChain chain, ReadOnlySpan<DmaSegment> buffers, bool deviceWrites)
+    {
+        if (chain.Table == 0)
+        {
+            for (int i = 0; i < buffers.Length; i++)
+            {
+                Append(ref chain, buffers[i].Address, buffers[i].Length, deviceWrites);
+            }
+
+            return;
+        }
+
+        Check.That(buffers.Length <= chain.Count - chain.Position);
+        Span<Descriptor> table = MemoryMarshal.Cast<byte, Descriptor>(
+            PhysicalMemory.Bytes(chain.Table + chain.Position * DescriptorSize, buffers.Length * (int)DescriptorSize));
+        int position = chain.Position;
+        uint bytes = 0;
+        ushort flags = (ushort)(FlagNext | (deviceWrites ? FlagWrite : 0));
+        for (int i = 0; i < buffers.Length && i < table.Length; i++)
+        {
+            position++;
+            bytes += buffers[i].Length;
+            table[i] = new Descriptor
+            {
+                Address = buffers[i].Address,
+                Length = buffers[i].Length,
+                Flags = position == chain.Count ? (ushort)(flags & ~FlagNext) : flags,
+                Next = (ushort)position,
+            };
+        }
+
+        chain.Position = (ushort)position;
+        chain.Writable += deviceWrites ? bytes : 0;
+    }
+
     /// <summary>Puts the finished request into the available ring; the device sees it at <see cref="Publish"/>.</summary>
     public void Add(ref DescriptorChain chain)
     {
@@ -356,8 +393,10 @@ internal sealed class Virtqueue
         return unchecked((ushort)(ReadUsedIndex() - _usedIndex)) <= delay;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ushort ReadUsedIndex() => Volatile.Read(ref PhysicalMemory.At<ushort>(_usedRing + 2));
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private UsedElement ReadUsedElement(ushort index) =>
         PhysicalMemory.Read<UsedElement>(_usedRing + RingHeaderSize + (uint)(index & _mask) * UsedElementSize);
 
@@ -378,6 +417,7 @@ internal sealed class Virtqueue
         return false;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void WriteDescriptor(ulong at, ulong address, uint length, ushort flags, ushort next)
     {
         ref Descriptor descriptor = ref PhysicalMemory.At<Descriptor>(at);

@@ -75,6 +75,7 @@ internal sealed class PacketSegmenter : PacketSource
         }
 
         uint done = 0;
+        PayloadCursor cursor = new() { Piece = -1, Offset = (uint)headers.Payload };
         do
         {
             uint length = Math.Min(size, payload - done);
@@ -87,7 +88,7 @@ internal sealed class PacketSegmenter : PacketSource
 
             whole.AddReference();
             _wholes[segment.Index] = whole;
-            if (TryBuild(segment, whole, done, length, done + length == payload)
+            if (TryBuild(segment, whole, ref cursor, done, length, done + length == payload)
                 && (port.CanChecksum(segment) || segment.TryCompleteChecksum()))
             {
                 _switch.Give(port, segment);
@@ -122,7 +123,7 @@ internal sealed class PacketSegmenter : PacketSource
         return _segments[index];
     }
 
-    private static bool TryBuild(Packet segment, Packet whole, uint position, uint length, bool isLast)
+    private static bool TryBuild(Packet segment, Packet whole, ref PayloadCursor cursor, uint position, uint length, bool isLast)
     {
         int headerLength = whole.Headers.Payload;
         segment.HeaderLength = headerLength;
@@ -136,7 +137,7 @@ internal sealed class PacketSegmenter : PacketSource
         segment.Offload.NeedsChecksum = true;
         segment.Offload.ChecksumStart = (ushort)segment.Headers.Transport;
         segment.Offload.ChecksumOffset = (ushort)segment.Headers.ChecksumOffset;
-        return TryAppendRange(segment, whole, (uint)headerLength + position, length);
+        return TryAppendRange(segment, whole, ref cursor, length);
     }
 
     private static void PatchNetwork(Packet segment, uint number)
@@ -178,28 +179,37 @@ internal sealed class PacketSegmenter : PacketSource
         BinaryPrimitives.WriteUInt16BigEndian(tcp.Slice(16), segment.Headers.PseudoHeaderSum(segment.Header, length));
     }
 
-    /// <summary>Lets a segment refer to bytes of the whole packet.</summary>
-    private static bool TryAppendRange(Packet segment, Packet whole, uint offset, uint length)
+    /// <summary>Lets a segment refer to the bytes of the whole packet that come next.</summary>
+    private static bool TryAppendRange(Packet segment, Packet whole, ref PayloadCursor cursor, uint length)
     {
-        for (int i = -1; i < whole.FragmentCount && length != 0; i++)
+        while (length != 0 && cursor.Piece < whole.FragmentCount)
         {
-            DmaSegment piece = i < 0 ? whole.HeaderSegment : whole.Fragments[i];
-            if (offset >= piece.Length)
-            {
-                offset -= piece.Length;
-                continue;
-            }
-
-            uint count = Math.Min(length, piece.Length - offset);
-            if (!segment.TryAppend(piece.Address + offset, count))
+            DmaSegment piece = cursor.Piece < 0 ? whole.HeaderSegment : whole.Fragments[cursor.Piece];
+            uint count = Math.Min(length, piece.Length - cursor.Offset);
+            if (!segment.TryAppend(piece.Address + cursor.Offset, count))
             {
                 return false;
             }
 
-            offset = 0;
             length -= count;
+            cursor.Offset += count;
+            if (cursor.Offset == piece.Length)
+            {
+                cursor.Piece++;
+                cursor.Offset = 0;
+            }
         }
 
         return length == 0;
+    }
+
+    /// <summary>How far the payload of a packet has been given to segments.</summary>
+    private struct PayloadCursor
+    {
+        /// <summary>The piece, counted as <see cref="Packet.Fragments"/>; -1 is the copied beginning.</summary>
+        internal int Piece;
+
+        /// <summary>Bytes of the piece that are headers or another segment's already; not more than it has.</summary>
+        internal uint Offset;
     }
 }

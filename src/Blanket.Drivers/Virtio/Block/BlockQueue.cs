@@ -47,10 +47,7 @@ internal sealed class BlockQueue
         }
         else
         {
-            for (int i = 0; i < segments.Length; i++)
-            {
-                _ring.Append(ref chain, segments[i].Address, segments[i].Length, deviceWrites);
-            }
+            _ring.Append(ref chain, segments, deviceWrites);
         }
 
         _ring.Append(ref chain, _memory.StatusAddress(id), 1, true);

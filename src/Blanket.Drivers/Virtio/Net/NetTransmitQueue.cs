@@ -41,11 +41,7 @@ internal sealed class NetTransmitQueue
         ulong address = _headers + id * HeaderSlot;
         PhysicalMemory.At<NetHeader>(address) = header;
         _ring.Append(ref chain, address, _headerSize, false);
-        for (int i = 0; i < segments.Length; i++)
-        {
-            _ring.Append(ref chain, segments[i].Address, segments[i].Length, false);
-        }
-
+        _ring.Append(ref chain, segments, false);
         _tags[id] = tag;
         _ring.Add(ref chain);
         _ring.Lock.Release();
