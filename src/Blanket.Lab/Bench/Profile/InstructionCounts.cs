@@ -9,8 +9,6 @@ namespace Blanket.Lab.Bench.Profile;
 public sealed class InstructionCounts(string path)
 {
     private const int MaximumBlocks = 1 << 22;
-    private const int HeaderWords = 2;
-    private const int BlockWords = 3;
     private const int InstructionsOfBlock = 1;
 
     /// <summary>Adds up the counts of all blocks, while they go on.</summary>
@@ -19,13 +17,13 @@ public sealed class InstructionCounts(string path)
     {
         using FileStream stream = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
         int count = (int)Math.Min(ReadWords(stream, 0, 1)[0], MaximumBlocks);
-        ulong[] blocks = ReadWords(stream, HeaderWords, count * BlockWords);
-        ulong[] running = ReadWords(stream, HeaderWords + (MaximumBlocks * BlockWords), count);
+        ulong[] blocks = ReadWords(stream, InstructionProfile.HeaderWords, count * InstructionProfile.BlockWords);
+        ulong[] running = ReadWords(stream, InstructionProfile.HeaderWords + (MaximumBlocks * InstructionProfile.BlockWords), count);
         ulong sum = 0;
         for (int i = 0; i < count; i++)
         {
             // Others are of instructions that empty the TLB, and part of a block that is counted.
-            bool isBlock = blocks[(i * BlockWords) + InstructionsOfBlock] != 0;
+            bool isBlock = blocks[(i * InstructionProfile.BlockWords) + InstructionsOfBlock] != 0;
             sum += isBlock ? running[i] : 0;
         }
 

@@ -14,8 +14,11 @@ namespace Blanket.Lab.Bench.Profile;
 /// <param name="Flushes">How often the TLB was emptied by the address of the instruction that did.</param>
 public sealed record InstructionProfile(IReadOnlyDictionary<ulong, ulong> Counts, IReadOnlyDictionary<ulong, ulong> Flushes)
 {
-    private const int HeaderWords = 2;
-    private const int BlockWords = 3;
+    /// <summary>Words before the records of the plugin's file.</summary>
+    internal const int HeaderWords = 2;
+
+    /// <summary>Words of a record.</summary>
+    internal const int BlockWords = 3;
 
     /// <summary>Compiles the plugin.</summary>
     /// <param name="directory">Where to.</param>
