@@ -76,7 +76,7 @@ internal sealed class XenRun : IAsyncDisposable
         }
 
         Task first = await Task.WhenAny(seen.Task, _run);
-        Assert.True(first == seen.Task, $"the run ended before '{what}' (logs: {_directory.Root})");
+        Assert.True(first == seen.Task, $"the run ended{(_run.IsCompletedSuccessfully ? $" as {_run.Result}" : "")} before '{what}' (logs: {_directory.Root})");
         return await seen.Task;
     }
 

@@ -22,10 +22,16 @@ domain_id() {
     return 1
 }
 
-# Copies the domain's console until the domain is gone for good; while a word is obeyed, it may be away. A domain that was created paused begins
-# when its console is open: it may be gone again in less time than that takes.
+# Whether the domain is gone for good: not while a word is obeyed that takes it away for a moment. Asked in this order, because a domain that is
+# back when the word is done is there from then on.
+is_gone() {
+    [ ! -e /tmp/busy ] && [ ! -e /tmp/paused ] && ! domain_id > /dev/null
+}
+
+# Copies the domain's console until the domain is gone for good. A domain that was restored is there before xenconsoled has opened its console; one
+# that was created paused begins when its console is open: it may be gone again in less time than that takes.
 follow() {
-    while :; do
+    until is_gone; do
         tty=$(xenstore-read "/local/domain/$(domain_id)/console/tty" 2> /dev/null)
         if [ -e "$tty" ]; then
             cat <&3 > "$tty" &
@@ -41,8 +47,6 @@ follow() {
             fi
             wait "$output"
             kill "$input"
-        elif [ ! -e /tmp/busy ] && [ ! -e /tmp/paused ]; then
-            break
         else
             sleep 0.1
         fi
