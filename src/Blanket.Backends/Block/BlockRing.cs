@@ -51,7 +51,6 @@ internal sealed class BlockRing : RingWorker
     private bool _hasSubmitted;
     private PacedClock _byteRate;
     private PacedClock _requestRate;
-    private ulong _wakeTime = BackendBus.Never;
 
     internal BlockRing(BackendBus bus, VbdDevice vbd, BlockDevice device, int queue)
         : base(bus)
@@ -64,9 +63,6 @@ internal sealed class BlockRing : RingWorker
 
     /// <summary>What was answered so far. Written by the ring's worker only; whoever reads on another CPU may be a request late.</summary>
     internal BlockStatistics Statistics;
-
-    /// <summary>When the disk's limits let requests through again; <see cref="BackendBus.Never"/> while none waits for that.</summary>
-    internal ulong WakeTime => Volatile.Read(ref _wakeTime);
 
     private Domain Guest => _vbd.Domain;
 
@@ -146,7 +142,7 @@ internal sealed class BlockRing : RingWorker
     /// <inheritdoc/>
     private protected override bool IsIdle => InFlight == 0;
 
-    private bool IsStalled => _waiting != None || _barrier != None || _wakeTime != BackendBus.Never;
+    private bool IsStalled => _waiting != None || _barrier != None || WakeTime != BackendBus.Never;
 
     private int InFlight => _ring.Entries - _freeCount;
 
@@ -157,7 +153,7 @@ internal sealed class BlockRing : RingWorker
         ContinueWaiting();
         StartBarrierWhenAlone();
         bool mayTake = IsOpen;
-        Volatile.Write(ref _wakeTime, BackendBus.Never);
+        EndWait();
         if (mayTake)
         {
             TakeRequests();
@@ -218,7 +214,7 @@ internal sealed class BlockRing : RingWorker
         }
     }
 
-    /// <summary>Whether the next request may begin now; if not, says when.</summary>
+    /// <summary>Whether the next request may begin now; if not, waits until it may.</summary>
     private bool IsWithinLimits()
     {
         if (!_byteRate.IsLimited && !_requestRate.IsLimited)
@@ -227,14 +223,7 @@ internal sealed class BlockRing : RingWorker
         }
 
         ulong now = Bus.Now;
-        if (_byteRate.MayBegin(now) && _requestRate.MayBegin(now))
-        {
-            return true;
-        }
-
-        Volatile.Write(ref _wakeTime, Math.Max(_byteRate.Resume, _requestRate.Resume));
-        Bus.RequestProcess();
-        return false;
+        return MayBegin(in _byteRate, now) && MayBegin(in _requestRate, now);
     }
 
     private void ChargeLimits(ulong bytes)

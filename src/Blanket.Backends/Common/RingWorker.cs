@@ -10,6 +10,7 @@ internal abstract class RingWorker : SerialWorker
     private int _isOpen;
     private int _isBroken;
     private int _isDrained = 1;
+    private ulong _wakeTime = BackendBus.Never;
 
     private protected RingWorker(BackendBus bus)
         : base(bus)
@@ -21,6 +22,9 @@ internal abstract class RingWorker : SerialWorker
 
     /// <summary>Whether the rings cannot be used any more, because the frontend broke their rules or the work on them failed.</summary>
     internal bool IsBroken => Volatile.Read(ref _isBroken) != 0;
+
+    /// <summary>When it is to be kicked although there is no news; <see cref="BackendBus.Never"/> while it waits for no time.</summary>
+    internal virtual ulong WakeTime => Volatile.Read(ref _wakeTime);
 
     /// <summary>Whether new work is to be taken from the rings.</summary>
     private protected bool IsOpen => Volatile.Read(ref _isOpen) != 0;
@@ -41,6 +45,30 @@ internal abstract class RingWorker : SerialWorker
         // What is in flight is still ended.
         Break();
         base.Abandoned();
+    }
+
+    /// <summary>Has it kicked at a time of <see cref="BackendBus.Now"/>.</summary>
+    private protected void WaitUntil(ulong time)
+    {
+        Volatile.Write(ref _wakeTime, time);
+        Bus.RequestProcess();
+    }
+
+    /// <summary>It waits for no time any more.</summary>
+    private protected void EndWait() => Volatile.Write(ref _wakeTime, BackendBus.Never);
+
+    /// <summary>Whether what a rate limits may begin; if not, waits until it may.</summary>
+    /// <param name="rate">The rate.</param>
+    /// <param name="now">Nanoseconds, <see cref="BackendBus.Now"/>.</param>
+    private protected bool MayBegin(in PacedClock rate, ulong now)
+    {
+        if (rate.MayBegin(now))
+        {
+            return true;
+        }
+
+        WaitUntil(rate.Resume);
+        return false;
     }
 
     /// <summary>Starts on rings that are set up.</summary>

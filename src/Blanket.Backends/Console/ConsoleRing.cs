@@ -58,7 +58,7 @@ internal sealed class ConsoleRing : RingWorker
     }
 
     /// <summary>When the port is to be given up; <see cref="BackendBus.Never"/> while it is not stuck.</summary>
-    internal ulong WakeTime
+    internal override ulong WakeTime
     {
         get
         {

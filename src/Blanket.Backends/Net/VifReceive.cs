@@ -26,7 +26,6 @@ internal sealed class VifReceive : RingWorker
     private int _count;
     private int _hasNew;
     private ulong _blockedSince = BackendBus.Never;
-    private ulong _wakeTime = BackendBus.Never;
 
     internal VifReceive(BackendBus bus, VifDevice vif, NetworkSwitch owner)
         : base(bus)
@@ -34,9 +33,6 @@ internal sealed class VifReceive : RingWorker
         _vif = vif;
         _switch = owner;
     }
-
-    /// <summary>When packets that wait are looked after; <see cref="BackendBus.Never"/> for none.</summary>
-    internal ulong WakeTime => Volatile.Read(ref _wakeTime);
 
     /// <inheritdoc/>
     private protected override bool IsIdle => Volatile.Read(ref _count) == 0;
@@ -215,7 +211,7 @@ internal sealed class VifReceive : RingWorker
         if (!isBlocked)
         {
             _blockedSince = BackendBus.Never;
-            Volatile.Write(ref _wakeTime, BackendBus.Never);
+            EndWait();
             return;
         }
 
@@ -225,11 +221,11 @@ internal sealed class VifReceive : RingWorker
             _blockedSince = now;
         }
 
-        if (_wakeTime == BackendBus.Never || _wakeTime <= now)
+        ulong wake = WakeTime;
+        if (wake == BackendBus.Never || wake <= now)
         {
             ulong end = _blockedSince + NetLimits.ReceivePatience;
-            Volatile.Write(ref _wakeTime, _features.NotifiesReceive ? end : Math.Min(end, now + NetLimits.ReceivePollInterval));
-            Bus.RequestProcess();
+            WaitUntil(_features.NotifiesReceive ? end : Math.Min(end, now + NetLimits.ReceivePollInterval));
         }
     }
 

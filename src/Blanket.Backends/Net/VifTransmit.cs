@@ -44,7 +44,6 @@ internal sealed class VifTransmit : RingWorker
     private int _freePackets;
     private int _freeSlot = None;
     private int _released = None;
-    private ulong _wakeTime = BackendBus.Never;
 
     internal VifTransmit(BackendBus bus, VifDevice vif, NetworkSwitch owner)
         : base(bus)
@@ -65,9 +64,6 @@ internal sealed class VifTransmit : RingWorker
             _freeSlot = i;
         }
     }
-
-    /// <summary>When the rate limit lets packets through again; <see cref="BackendBus.Never"/> while none waits for it.</summary>
-    internal ulong WakeTime => Volatile.Read(ref _wakeTime);
 
     /// <inheritdoc/>
     private protected override bool IsIdle => _freePackets == NetLimits.Packets;
@@ -110,7 +106,7 @@ internal sealed class VifTransmit : RingWorker
     internal void Start(EventLink events)
     {
         _events = events;
-        _wakeTime = BackendBus.Never;
+        EndWait();
         Open();
     }
 
@@ -140,7 +136,7 @@ internal sealed class VifTransmit : RingWorker
     {
         FinishReleased();
         bool mayTake = IsOpen;
-        Volatile.Write(ref _wakeTime, BackendBus.Never);
+        EndWait();
         bool hasMore = mayTake && TakePackets();
         _switch.EndBurst();
         if (mayTake && _ring.PublishResponses())
@@ -154,7 +150,7 @@ internal sealed class VifTransmit : RingWorker
         }
 
         // While packets or bytes are lacking no notification is wanted: what is waited for comes from elsewhere.
-        bool isStalled = _freePackets == 0 || _wakeTime != BackendBus.Never;
+        bool isStalled = _freePackets == 0 || WakeTime != BackendBus.Never;
         return hasMore || (IsOpen && !isStalled && _ring.ArmRequestEvent());
     }
 
@@ -197,7 +193,7 @@ internal sealed class VifTransmit : RingWorker
         return false;
     }
 
-    /// <summary>Takes a packet's bytes from the rate; if it has to wait, says until when.</summary>
+    /// <summary>Takes a packet's bytes from the rate; if it has to, waits until it may.</summary>
     private bool IsWithinRate(uint bytes)
     {
         if (!_rate.IsLimited)
@@ -206,10 +202,8 @@ internal sealed class VifTransmit : RingWorker
         }
 
         ulong now = Bus.Now;
-        if (!_rate.MayBegin(now))
+        if (!MayBegin(in _rate, now))
         {
-            Volatile.Write(ref _wakeTime, _rate.Resume);
-            Bus.RequestProcess();
             return false;
         }
 

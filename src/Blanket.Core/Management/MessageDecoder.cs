@@ -39,7 +39,7 @@ public sealed class MessageDecoder
             if (!_isEscaped)
             {
                 int plain = PlainLength(bytes.Slice(taken));
-                AddPlain(bytes.Slice(taken, plain));
+                Add(bytes.Slice(taken, plain));
                 taken += plain;
                 if (taken == bytes.Length)
                 {
@@ -54,7 +54,7 @@ public sealed class MessageDecoder
             }
             else if (!_isDropping)
             {
-                Add(value);
+                Unescape(value);
             }
         }
 
@@ -100,7 +100,7 @@ public sealed class MessageDecoder
         return length;
     }
 
-    private void AddPlain(ReadOnlySpan<byte> bytes)
+    private void Add(ReadOnlySpan<byte> bytes)
     {
         if (_isDropping || bytes.Length == 0)
         {
@@ -117,7 +117,7 @@ public sealed class MessageDecoder
         _length += bytes.Length;
     }
 
-    private void Add(byte value)
+    private void Unescape(byte value)
     {
         if (_isEscaped)
         {
@@ -135,13 +135,7 @@ public sealed class MessageDecoder
             return;
         }
 
-        if (_length == _message.Length)
-        {
-            Drop();
-            return;
-        }
-
-        _message[_length++] = value;
+        Add(new ReadOnlySpan<byte>(in value));
     }
 
     private void Drop()
