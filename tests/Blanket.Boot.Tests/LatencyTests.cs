@@ -3,7 +3,9 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
 using System.Text.RegularExpressions;
+using System.Threading;
 using System.Threading.Tasks;
+using Blanket.Lab.Runs;
 
 namespace Blanket.Boot.Tests;
 
@@ -23,6 +25,51 @@ public sealed class LatencyTests
         // The NIC and both disks are served by one thread of QEMU's, which no share of L1's rules.
         ("packets", 4), ("requests", 6),
     ];
+
+    /// <summary>
+    /// A guest that computes, next to one whose memory is taken apart on the same CPU, waits for a part of that time only, and often for short
+    /// times instead of once for long. As it always wants the CPU, the other's end shows that the teardown has its share, too.
+    /// </summary>
+    [Fact]
+    public async Task ATeardownGivesWayToOtherGuests()
+    {
+        const string large = "large";
+        const int largeMiB = 1024;
+        BootDirectory directory = BootDirectory.For(nameof(ATeardownGivesWayToOtherGuests));
+        string watch = TestKernel.Write(directory, Neighbour, "flood=1");
+        string victim = TestKernel.Write(directory, large, largeMiB, "flood=1");
+        int ready = 0;
+        (ulong Longest, ulong All)? waits = null;
+        GuestMachine machine = null!;
+        machine = new(directory)
+        {
+            OnLine = (name, line) =>
+            {
+                if (line.TrimEnd() == "flood:" && Interlocked.Increment(ref ready) == 2)
+                {
+                    machine.Type(Neighbour, "watch");
+                }
+                else if (line == "flood: watch")
+                {
+                    machine.Type(large, "end");
+                }
+                else if (Regex.Match(line, "^watch: longest wait ([0-9]+) of ([0-9]+) ticks$") is { Success: true } seen)
+                {
+                    waits = (ulong.Parse(seen.Groups[1].Value, CultureInfo.InvariantCulture), ulong.Parse(seen.Groups[2].Value, CultureInfo.InvariantCulture));
+                }
+            },
+            OnEvent = happening =>
+            {
+                if (happening.Name == RunEvent.GuestGone && happening["name"] == large)
+                {
+                    machine.Type(Neighbour, "end");
+                }
+            },
+        };
+        await machine.RequirePoweroffAsync(watch, victim);
+        Assert.NotNull(waits);
+        Assert.True(waits.Value.Longest < waits.Value.All / 2, $"the longest wait was {waits.Value.Longest} of {waits.Value.All} ticks (logs: {directory.Root})");
+    }
 
     /// <summary>
     /// A guest that reads from its disk now and then, on one CPU with a neighbour of the same weight that computes, or floods event channels, its

@@ -325,6 +325,35 @@ public sealed class RunQueue
         return next;
     }
 
+    /// <summary>
+    /// The hypervisor has used a CPU for itself: its current vCPU is not charged for that, and has waited meanwhile (RUNSTATE_runnable, vcpu.h), so that its
+    /// guest sees stolen time. To be called on that CPU, before it chooses again.
+    /// </summary>
+    public void TakeTime(int cpu, ulong from, ulong until)
+    {
+        _lock.Acquire();
+        CpuSlot slot = Slot(cpu);
+        Vcpu? vcpu = slot.Current;
+        from = System.Math.Max(from, slot.ChargedUntil);
+        if (vcpu != null && until > from)
+        {
+            ulong taken = until - from;
+            slot.ChargedUntil += taken;
+            slot.StartTime += taken;
+            slot.SliceEnd = slot.SliceEnd == ulong.MaxValue ? ulong.MaxValue : slot.SliceEnd + taken;
+            VcpuSchedule schedule = vcpu.Schedule;
+            if (schedule.State == RunState.Running && until > schedule.StateEntryTime)
+            {
+                from = System.Math.Max(from, schedule.StateEntryTime);
+                schedule.StateTimes[(int)RunState.Running] += from - schedule.StateEntryTime;
+                schedule.StateTimes[(int)RunState.Runnable] += until - from;
+                schedule.StateEntryTime = until;
+            }
+        }
+
+        _lock.Release();
+    }
+
     /// <summary>This CPU is about to load its current vCPU.</summary>
     public static void Hold(Vcpu vcpu, int cpu) => Volatile.Write(ref vcpu.Schedule.HeldBy, cpu);
 

@@ -89,6 +89,16 @@ internal static unsafe class VcpuSwitch
         }
     }
 
+    /// <summary>Tells the guest that goes on here what became of its time, which it may not have spent running.</summary>
+    internal static void UpdateRunState()
+    {
+        CpuBlock* block = CpuBlockAccess.Current;
+        if (block->CurrentVcpu != null)
+        {
+            RunStateArea.Update(s_loaded[block->CpuNumber]!);
+        }
+    }
+
     private static void Save(Vcpu? loaded, CpuBlock* block)
     {
         if (loaded != null)

@@ -54,6 +54,14 @@ internal static unsafe class WorkLoop
             }
 
             ulong turnDue = BackendService.Bus.TurnDue;
+            if (cpu == GuestManager.Cpu && GuestManager.LongWork.MayBegin(now, isIdle: block->CurrentVcpu == null && turnDue == BackendBus.Never))
+            {
+                // The timer ends it: long work looks for pending work all the time.
+                ArmTimer(queue, cpu, timers, now + LongWork.Turn);
+                GuestManager.TakeTurn();
+                continue;
+            }
+
             if (turnDue != BackendBus.Never && (!isNew || now >= turnDue))
             {
                 // Before that a vCPU that was just chosen goes first: what was put off may be a flood of its neighbour's.
@@ -61,7 +69,7 @@ internal static unsafe class WorkLoop
                 continue;
             }
 
-            ArmTimer(queue, cpu, timers, turnDue);
+            ArmTimer(queue, cpu, timers, cpu == GuestManager.Cpu ? System.Math.Min(turnDue, GuestManager.LongWork.Due) : turnDue);
             if (block->CurrentVcpu != null)
             {
                 return;

@@ -53,6 +53,9 @@ internal sealed class Guest : DomainObserver
     /// <summary>How far its teardown is.</summary>
     internal TeardownStep Teardown;
 
+    /// <summary>Its teardown is to go on in the next turn of <see cref="GuestManager.LongWork"/>.</summary>
+    internal bool AwaitsTurn;
+
     /// <summary>What its teardown waits for at last.</summary>
     internal ulong GracePeriod;
 

@@ -62,6 +62,7 @@ internal static class GuestManager
         Recount.Initialize(BootOptions.Number(bundle.Options, "recount="u8));
         Bridges.CreateAll(in bundle);
         s_timer = new RetryTimer();
+        LongWork = new LongWork();
         s_guests = new Guest?[BootBundle.MaximumGuests];
         for (int i = 0; i < bundle.GuestCount; i++)
         {
@@ -239,6 +240,39 @@ internal static class GuestManager
         }
     }
 
+    /// <summary>When guests are taken apart, on the guests' CPU.</summary>
+    internal static LongWork LongWork { get; private set; } = null!;
+
+    /// <summary>Goes on with the teardown of guests, until something waits for this CPU.</summary>
+    internal static void TakeTurn()
+    {
+        ulong start = SystemTime.Now;
+        bool hasMore = false;
+
+        // Nobody is to wait for what this CPU holds, not even while it has nothing else to do.
+        VcpuSwitch.Leave();
+        foreach (Guest? guest in s_guests!)
+        {
+            if (guest is { AwaitsTurn: true })
+            {
+                // Before its work: a handler that is abandoned is not to be tried again at once.
+                guest.AwaitsTurn = false;
+                TearDown(guest);
+                hasMore |= guest.AwaitsTurn;
+            }
+        }
+
+        LongWork.End(start, SystemTime.Now, hasMore);
+        EndOwnWork(start);
+    }
+
+    /// <summary>What this CPU has done since <paramref name="start"/> is not the guest's to pay that was to run on it.</summary>
+    private static void EndOwnWork(ulong start)
+    {
+        Scheduler.Queue(Cpu).TakeTime(Cpu, start, SystemTime.Now);
+        VcpuSwitch.UpdateRunState();
+    }
+
     /// <summary>Goes on with what stopped guests need.</summary>
     internal static void HandleStopped()
     {
@@ -248,6 +282,7 @@ internal static class GuestManager
         }
 
         Interlocked.Exchange(ref s_hasWork, 0);
+        ulong start = SystemTime.Now;
         XenRequests.Process();
         MachineBalloon.Process();
         MemoryBalancer.Process();
@@ -271,6 +306,8 @@ internal static class GuestManager
             Log.Line("event all-guests-done"u8).End();
             MachineShutdown.EndMachine();
         }
+
+        EndOwnWork(start);
     }
 
     private sealed class RetryTimer : Timer
@@ -295,20 +332,34 @@ internal static class GuestManager
             }
         }
 
-        if (guest.State == GuestState.Destroying && GuestTeardown.Run(guest))
+        if (guest.State == GuestState.Destroying)
         {
-            guest.State = GuestState.Stopped;
-            guest.Domain = null;
-            Log.Line("event guest-gone name="u8).Text(guest.Name).End();
-            if (guest.StartsAgain)
-            {
-                Audit.Report();
-                Start(guest);
-            }
-
-            End(guest);
-            MemoryBalancer.Balance();
+            guest.AwaitsTurn = true;
+            LongWork.Request();
         }
+    }
+
+    private static void TearDown(Guest guest)
+    {
+        if (!GuestTeardown.Run(guest))
+        {
+            return;
+        }
+
+        guest.State = GuestState.Stopped;
+        guest.Domain = null;
+        Log.Line("event guest-gone name="u8).Text(guest.Name).End();
+        if (guest.StartsAgain)
+        {
+            Audit.Report();
+            Start(guest);
+        }
+
+        End(guest);
+        MemoryBalancer.Balance();
+
+        // It may have been the last one.
+        Wake();
     }
 
     private static void End(Guest guest)

@@ -35,8 +35,11 @@ internal static class GuestTeardown
         GuestManager.Wake();
     }
 
-    /// <summary>Goes on as far as it can now.</summary>
-    /// <returns>True when the domain is gone. When false, an event that it waits for, or <see cref="GuestManager.Wake"/>, brings it back here.</returns>
+    /// <summary>Goes on as far as it can now, until work is pending on this CPU.</summary>
+    /// <returns>
+    /// True when the domain is gone. When false, an event that it waits for, <see cref="GuestManager.Wake"/>, or the next turn
+    /// (<see cref="Guest.AwaitsTurn"/>) brings it back here.
+    /// </returns>
     internal static bool Run(Guest guest)
     {
         Domain domain = guest.Domain!;
@@ -69,7 +72,7 @@ internal static class GuestTeardown
                 case TeardownStep.Events:
                     if (domain.Events != null && !domain.Events.TryCloseAll())
                     {
-                        return ComeBack();
+                        return ComeBack(guest);
                     }
 
                     guest.Teardown = TeardownStep.Memory;
@@ -77,7 +80,7 @@ internal static class GuestTeardown
                 case TeardownStep.Memory:
                     if (DomainTeardown.Run(domain) != 0)
                     {
-                        return ComeBack();
+                        return ComeBack(guest);
                     }
 
                     guest.Teardown = TeardownStep.Grants;
@@ -85,7 +88,7 @@ internal static class GuestTeardown
                 case TeardownStep.Grants:
                     if (!GrantTeardown.TryReleaseMappings(domain))
                     {
-                        return ComeBack();
+                        return ComeBack(guest);
                     }
 
                     if (domain.Grants != null && domain.Grants.EntriesInUse != 0)
@@ -141,9 +144,9 @@ internal static class GuestTeardown
         }
     }
 
-    private static bool ComeBack()
+    private static bool ComeBack(Guest guest)
     {
-        GuestManager.Wake();
+        guest.AwaitsTurn = true;
         return false;
     }
 

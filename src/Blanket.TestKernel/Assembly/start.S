@@ -38,6 +38,13 @@ hypercall_page:
     .skip 4096
 
     .text
+    .globl read_time_stamp
+read_time_stamp:
+    rdtsc
+    shl $32, %rdx
+    or %rdx, %rax
+    ret
+
     .globl kernel_start
 kernel_start:                       /* rsi: start_info */
     cld

@@ -6,7 +6,8 @@ namespace Blanket.TestKernel;
 
 /// <summary>
 /// A neighbour that asks for as much as it can get, of a kind that is typed into its console: <c>rest</c>, <c>compute</c>, <c>events</c>,
-/// <c>requests</c> (reads of its disk) or <c>packets</c> (of its first vif), until the next line comes; <c>end</c> is the last.
+/// <c>requests</c> (reads of its disk) or <c>packets</c> (of its first vif), until the next line comes; <c>end</c> is the last. Or one that
+/// tells how it fares: <c>watch</c> (<see cref="Watch"/>).
 /// </summary>
 internal static unsafe class Flood
 {
@@ -45,6 +46,11 @@ internal static unsafe class Flood
         if (kind.SequenceEqual("compute"u8))
         {
             return Compute(line);
+        }
+
+        if (kind.SequenceEqual("watch"u8))
+        {
+            return Watch.Run(line);
         }
 
         if (kind.SequenceEqual("events"u8))

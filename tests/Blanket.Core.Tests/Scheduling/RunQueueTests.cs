@@ -214,6 +214,28 @@ public sealed class RunQueueTests
         Assert.True(other[0].CpuTime > Second);
     }
 
+    /// <summary>What the hypervisor does for itself while a vCPU has the CPU is not that vCPU's to pay, and no time that it ran.</summary>
+    [Fact]
+    public void TimeOfTheHypervisorsOwnIsNotCharged()
+    {
+        SimulatedCpus machine = new(1);
+        SimulatedVcpu robbed = machine.AddDomain(256, 0, 1)[0];
+        SimulatedVcpu other = machine.AddDomain(256, 0, 1)[0];
+        void Take()
+        {
+            machine.TakeCpu(robbed, 300_000);
+            machine.After(700_000, Take);
+        }
+
+        machine.After(700_000, Take);
+        machine.Run(10 * Second);
+        Assert.InRange((double)robbed.CpuTime / other.CpuTime, 1 - Tolerance, 1 + Tolerance);
+        RunQueue.ReadTimes(robbed.Vcpu, out Abi.Xen.VcpuRunStateInfo info);
+        ulong running = info.TimeRunning + (info.State == 0 ? machine.Now - info.StateEntryTime : 0);
+        Assert.InRange((double)running / robbed.CpuTime, 0.999, 1.001);
+        Assert.True(robbed.CpuTime + other.CpuTime < 9 * Second);
+    }
+
     [Fact]
     public void AYieldLetsTheOthersRun()
     {

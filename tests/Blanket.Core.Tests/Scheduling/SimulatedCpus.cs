@@ -69,6 +69,17 @@ internal sealed class SimulatedCpus : RunQueueHost
     /// <summary>Has something done after so many ns.</summary>
     public void After(ulong nanoseconds, Action action) => _events.Enqueue(action, (Now + nanoseconds, _order++));
 
+    /// <summary>The hypervisor has CPU 0, of a machine with one, for itself for a while, if a vCPU is the one that would run.</summary>
+    public void TakeCpu(SimulatedVcpu from, ulong nanoseconds)
+    {
+        if (_running[0] == from.Vcpu)
+        {
+            ulong start = Now;
+            Now += nanoseconds;
+            _queue.TakeTime(0, start, Now);
+        }
+    }
+
     public override void Prompt(int cpu) => _isPrompted[cpu] = true;
 
     public override void ResumeAt(Domain domain, ulong time) => _events.Enqueue(
