@@ -325,8 +325,13 @@ public static class MemoryAudit
             return (entry & PageTableEntry.Writable) == 0 || type == (FrameType.Writable | FrameType.Validated);
         }
 
-        bool isBelow = type == (FrameType.OfLevel(level - 1) | FrameType.Validated);
-        bool isLinear = type == (FrameType.OfLevel(level) | FrameType.Validated) && (entry & PageTableEntry.Writable) == 0;
+        // Teardown undoes a table under its counts (DomainTeardown), so only its type is left.
+        bool isDying = FrameOwners.Of(in info).IsDying;
+        bool isBelow = Is(type, level - 1, isDying);
+        bool isLinear = Is(type, level, isDying) && (entry & PageTableEntry.Writable) == 0;
         return target.Owner == info.Owner && (isBelow || isLinear);
+
+        static bool Is(ulong type, int level, bool mayBeUndone) =>
+            (type | (mayBeUndone ? FrameType.Validated : 0)) == (FrameType.OfLevel(level) | FrameType.Validated);
     }
 }

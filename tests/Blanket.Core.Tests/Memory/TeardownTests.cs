@@ -124,7 +124,7 @@ public sealed class TeardownTests
         TestGuest.Set(F(5), 2, TestGuest.Entry(F(5), TestGuest.Flags));
         Assert.Equal(0, _guest.Pin(F(5), 4));
         Assert.Equal(0, _guest.Extended(MmuExtendedCommand.NewBasePointer, F(5)));
-        _machine.Destroy(_guest.Domain, new Random(3));
+        _machine.Destroy(_guest.Domain, new AlwaysBusy(), auditsEachGo: true);
         AssertGone();
     }
 

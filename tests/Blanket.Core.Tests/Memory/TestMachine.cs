@@ -68,7 +68,10 @@ internal sealed class TestMachine
     }
 
     /// <summary>Destroys a domain whose references from elsewhere have been dropped.</summary>
-    public void Destroy(Domain domain, Random? preemption = null)
+    /// <param name="domain">The domain.</param>
+    /// <param name="preemption">Says when other work waits: never for null.</param>
+    /// <param name="auditsEachGo">Every count has to be right whenever the teardown is suspended, too.</param>
+    public void Destroy(Domain domain, Random? preemption = null, bool auditsEachGo = false)
     {
         domain.IsDying = true;
         foreach (Vcpu? vcpu in domain.Vcpus)
@@ -84,6 +87,11 @@ internal sealed class TestMachine
         do
         {
             Assert.True(tries++ < 100_000, "teardown does not end");
+            if (auditsEachGo)
+            {
+                Audit();
+            }
+
             PendingWork.Exists = preemption != null && preemption.Next(2) == 0;
         }
         while (DomainTeardown.Run(domain) != 0);
