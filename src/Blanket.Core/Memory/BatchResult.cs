@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
 using Blanket.Core.Hypercalls;
@@ -35,29 +36,39 @@ internal static class BatchResult
     /// <param name="count">Requests of this go.</param>
     /// <param name="completed">Requests completed in this go.</param>
     /// <param name="doneBefore">Requests completed in earlier ones.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static long Finish(
         Vcpu caller, ref HypercallArguments arguments, int result, ulong requestSize, uint count, uint completed, uint doneBefore)
     {
         ulong doneAddress = arguments.A3;
-        long final = result;
+        long final = result == -Errno.ERESTART || caller.PendingTableFrame != 0
+            ? Suspend(caller, ref arguments, result, requestSize, count, completed)
+            : result;
+        WriteDone(doneAddress, unchecked(doneBefore + completed));
+        FrameQuarantine.Drain();
+        return final;
+    }
+
+    private static long Suspend(
+        Vcpu caller, ref HypercallArguments arguments, int result, ulong requestSize, uint count, uint completed)
+    {
         if (result == -Errno.ERESTART)
         {
             arguments.A1 += completed * requestSize;
             arguments.A2 = (count - completed) | MmuBatch.Preempted;
-            final = HypercallArguments.Restart;
-        }
-        else if (PendingTable.Finish(caller) != 0)
-        {
-            // The batch is over, only the pending table is left: the result travels in the last argument.
-            arguments.A1 = 0;
-            arguments.A2 = MmuBatch.Preempted;
-            arguments.A3 = 0;
-            arguments.A4 = unchecked((uint)result);
-            final = HypercallArguments.Restart;
+            return HypercallArguments.Restart;
         }
 
-        WriteDone(doneAddress, unchecked(doneBefore + completed));
-        FrameQuarantine.Drain();
-        return final;
+        if (PendingTable.Finish(caller) == 0)
+        {
+            return result;
+        }
+
+        // The batch is over, only the pending table is left: the result travels in the last argument.
+        arguments.A1 = 0;
+        arguments.A2 = MmuBatch.Preempted;
+        arguments.A3 = 0;
+        arguments.A4 = unchecked((uint)result);
+        return HypercallArguments.Restart;
     }
 }

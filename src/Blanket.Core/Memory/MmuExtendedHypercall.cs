@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
 using Blanket.Core.Hypercalls;
@@ -50,6 +51,7 @@ public static class MmuExtendedHypercall
         return BatchResult.Finish(caller, ref arguments, result, RequestSize, count, completed, done);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Run(Vcpu caller, Domain owner, ulong requests, uint count, out uint completed)
     {
         int result = 0;
@@ -81,6 +83,7 @@ public static class MmuExtendedHypercall
         return result;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Execute(Vcpu caller, Domain owner, in MmuExtendedOperation operation)
     {
         switch (operation.Command)
@@ -137,6 +140,7 @@ public static class MmuExtendedHypercall
         return result;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int ExecuteOnSelf(Vcpu caller, in MmuExtendedOperation operation)
     {
         switch (operation.Command)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
@@ -60,11 +61,18 @@ public static class MmuUpdateHypercall
         return result;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int FindTableOwner(Domain caller, uint foreign, out Domain owner)
     {
         owner = caller;
         uint encoded = foreign >> 16;
-        if (encoded == 0 || encoded - 1 == caller.Id)
+        return encoded == 0 ? 0 : FindNamedTableOwner(caller, encoded, out owner);
+    }
+
+    private static int FindNamedTableOwner(Domain caller, uint encoded, out Domain owner)
+    {
+        owner = caller;
+        if (encoded - 1 == caller.Id)
         {
             return 0;
         }
@@ -79,6 +87,7 @@ public static class MmuUpdateHypercall
         return caller.MayManageMemory ? 0 : -Errno.EPERM;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Run(Vcpu caller, Domain tableOwner, Domain frameOwner, ulong requests, uint count, out uint completed)
     {
         // Consecutive requests for one L1 table, the usual case, look at its record once.
@@ -103,7 +112,12 @@ public static class MmuUpdateHypercall
 
             ulong command = request.Pointer & MmuUpdate.CommandMask;
             ulong frame = request.Pointer >> Cpu.PageShift;
-            if (frame == l1Table && command is MmuUpdate.Normal or MmuUpdate.PreserveAccessedDirty)
+            if (frame != l1Table && L1Table.Is(tableOwner, frame))
+            {
+                l1Table = frame;
+            }
+
+            if (frame == l1Table && command is MmuUpdate.Normal or MmuUpdate.PreserveAccessedDirty or MmuUpdate.NoTranslate)
             {
                 result = EntryWrite.L1(
                     ref PhysicalMemory.At<ulong>(request.Pointer & ~MmuUpdate.CommandMask),
@@ -114,7 +128,9 @@ public static class MmuUpdateHypercall
             }
             else
             {
-                result = Other(caller, tableOwner, frameOwner, in request, ref l1Table);
+                // It may take the table out of use.
+                l1Table = ulong.MaxValue;
+                result = Other(caller, tableOwner, frameOwner, in request);
             }
 
             if (result != 0)
@@ -130,7 +146,8 @@ public static class MmuUpdateHypercall
         return result;
     }
 
-    private static int Other(Vcpu caller, Domain tableOwner, Domain frameOwner, in MmuUpdate request, ref ulong l1Table)
+    /// <summary>A request that does not write to an L1 table.</summary>
+    private static int Other(Vcpu caller, Domain tableOwner, Domain frameOwner, in MmuUpdate request)
     {
         ulong command = request.Pointer & MmuUpdate.CommandMask;
         if (command == MmuUpdate.MachineToPhysical)
@@ -158,18 +175,11 @@ public static class MmuUpdateHypercall
         bool preserve = command == MmuUpdate.PreserveAccessedDirty;
         ulong address = request.Pointer & ~MmuUpdate.CommandMask;
         ulong type = Volatile.Read(ref info.Type);
-        l1Table = ulong.MaxValue;
         if ((type & FrameType.Validated) != 0 && (type & FrameType.CountMask) != 0 && FrameType.IsTable(type))
         {
             // A validated table keeps its owner and type while the lock is held, so it needs no reference here.
             int level = FrameType.Level(type);
-            if (level == 1)
-            {
-                l1Table = frame;
-                return EntryWrite.L1(
-                    ref PhysicalMemory.At<ulong>(address), request.Value, preserve, tableOwner, frameOwner.Id);
-            }
-
+            Check.That(level != 1);
             if (frameOwner != tableOwner)
             {
                 return -Errno.EINVAL;
