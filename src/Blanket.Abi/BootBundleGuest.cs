@@ -95,7 +95,10 @@ public struct BootBundleGuest
     /// <summary>Number of vifs.</summary>
     public uint VifCount;
 
-    /// <summary>Port number of the guest's console on L0's virtio console device (virtio 1.2, 5.3); its port name is <c>console.</c> and the guest's name.</summary>
+    /// <summary>
+    /// Port number of the guest's console on L0's virtio console device (virtio 1.2, 5.3), whose port name is <c>console.</c> and the guest's name; on Xen
+    /// its number on the line that consoles share (docs/platform.md).
+    /// </summary>
     public uint ConsolePort;
 
     /// <summary>Zero.</summary>

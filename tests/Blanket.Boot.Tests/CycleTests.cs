@@ -41,7 +41,7 @@ public sealed class CycleTests
         await using OperatorSession session = await OperatorSession.StartAsync(directory, ["--cpus", "2", "--memory", "800", first], TimeoutSeconds);
         Instance instance = session.Instance;
         using ManagementClient client = await ManagementClient.ConnectAsync(instance, static () => { }, default);
-        using GuestParts machine = await GuestParts.OpenAsync(instance, default);
+        using QemuParts machine = await QemuParts.ConnectAsync(instance, default);
         await AwaitAsync(client, static guests => guests.Count == 0, "the first guest's end");
 
         Random random = new(1);
@@ -64,7 +64,7 @@ public sealed class CycleTests
         }
     }
 
-    private static async Task RunLinuxAsync(ManagementClient client, GuestParts machine, string configuration)
+    private static async Task RunLinuxAsync(ManagementClient client, QemuParts machine, string configuration)
     {
         MachinePlan plan = BundleBuilder.Plan([configuration], static _ => { });
         PlannedGuest guest = plan.Guests[0];

@@ -88,7 +88,8 @@ internal sealed class OperatorSession : IAsyncDisposable
     internal async Task<AuditCounts> AuditAsync() => new(JsonNode.Parse(await CallAsync("audit", "--json"))!.AsObject());
 
     /// <summary>Types lines on a guest's console by <c>console</c> until a text comes out.</summary>
-    internal async Task TypeAsync(string guest, string line, string expected)
+    /// <returns>What the console showed.</returns>
+    internal async Task<string> TypeAsync(string guest, string line, string expected)
     {
         ProcessStartInfo start = new("dotnet", [Program, "console", guest, "--instance", _name]) { RedirectStandardInput = true, RedirectStandardOutput = true };
         using Process process = Process.Start(start)!;
@@ -105,10 +106,12 @@ internal sealed class OperatorSession : IAsyncDisposable
                 Assert.True(count > 0, $"the console of {guest} ended without '{expected}': {seen}");
                 seen += new string(buffer, 0, count);
             }
+
+            return seen;
         }
         catch (OperationCanceledException)
         {
-            Assert.Fail($"the console of {guest} did not say '{expected}': {seen} (logs: {_directory.Root})");
+            throw new TimeoutException($"the console of {guest} did not say '{expected}': {seen} (logs: {_directory.Root})");
         }
         finally
         {

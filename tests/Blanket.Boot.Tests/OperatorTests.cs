@@ -35,6 +35,35 @@ public sealed class OperatorTests
         await EndAsync(session, web);
     }
 
+    /// <summary>On Xen all consoles share a line. Guests that are added have consoles and logs there, from their first line on, and nothing of another's.</summary>
+    [Fact]
+    public async Task GuestsAddedOnXenHaveConsoles()
+    {
+        BootDirectory directory = BootDirectory.For("Xen-" + nameof(GuestsAddedOnXenHaveConsoles));
+        string Guest(string name, params string[] settings) => TestKernel.Write(directory, name, "flood=1", settings);
+        await using OperatorSession session = await OperatorSession.StartAsync(directory, ["--l0", "xen", "--memory", "200", Guest("first")]);
+        await session.TypeAsync("first", "to first", "flood: to first");
+        await session.CallRefusedAsync(2, "offers no disks", "start", Guest("disks", TestGuest.Disks(directory.CreateDisk("disk.raw", 1))));
+        await session.CallRefusedAsync(1, "xen.log", "start", Guest("xen"));
+        await session.CallAsync("start", Guest("second"));
+        await session.TypeAsync("second", "to second", "flood: to second");
+        await session.CallAsync("start", Guest("third"));
+        await session.CallAsync("destroy", "second");
+        await session.CallRefusedAsync(2, "has no console of second", "console", "second");
+        await session.CallAsync("start", Guest("fourth"));
+        await session.TypeAsync("third", "to third", "flood: to third");
+        string fourth = await session.TypeAsync("fourth", "to fourth", "flood: to fourth");
+        Assert.Equal(["flood: ", "flood: to fourth"], Lines(fourth));
+        await session.TypeAsync("first", "to the first again", "flood: to the first again");
+        await session.CallAsync("shutdown");
+        Assert.Equal(["flood: ", "flood: to first", "flood: to the first again"], Lines(directory.ReadLog("first")));
+        Assert.Equal(["flood: ", "flood: to second"], Lines(directory.ReadLog("second")));
+        Assert.Equal(["flood: ", "flood: to third"], Lines(directory.ReadLog("third")));
+        Assert.Equal(["flood: ", "flood: to fourth"], Lines(directory.ReadLog("fourth")));
+    }
+
+    private static string[] Lines(string text) => [.. text.Split('\n').Select(line => line.TrimEnd('\r')).Where(line => line.Length > 0)];
+
     private static async Task ControlAsync(OperatorSession session)
     {
         await session.CallAsync("pause", "web");

@@ -147,12 +147,8 @@ internal static class GuestCommands
                 return false;
             }
 
-            using GuestParts? machine = await GuestParts.TryOpenAsync(instance, cancellation).ConfigureAwait(false);
-            if (machine is not null)
-            {
-                await StartCommand.ReleaseAsync(client, machine, cancellation).ConfigureAwait(false);
-            }
-
+            using GuestParts machine = await GuestParts.OpenAsync(instance, cancellation).ConfigureAwait(false);
+            await StartCommand.ReleaseAsync(client, machine, cancellation).ConfigureAwait(false);
             return true;
         }
         catch (HostException)

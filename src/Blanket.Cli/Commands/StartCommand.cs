@@ -64,12 +64,8 @@ internal static class StartCommand
         }
 
         await LogCommands.ShowAsync(client, waiting.LogPosition, report, cancellation).ConfigureAwait(false);
-        using GuestParts? machine = await GuestParts.TryOpenAsync(waiting.Instance, cancellation).ConfigureAwait(false);
-        if (machine is not null)
-        {
-            await ReleaseAsync(client, machine, cancellation).ConfigureAwait(false);
-        }
-
+        using GuestParts machine = await GuestParts.OpenAsync(waiting.Instance, cancellation).ConfigureAwait(false);
+        await ReleaseAsync(client, machine, cancellation).ConfigureAwait(false);
         throw new HostException($"{waiting.Name} is not there: it could not be started, or has ended already");
     }
 
@@ -87,28 +83,12 @@ internal static class StartCommand
             throw new InputException(guest.Configuration.Source, $"name = \"{name}\" is the name of a running guest, expected another");
         }
 
-        using GuestParts? machine = await GuestParts.TryOpenAsync(instance, cancellation).ConfigureAwait(false);
-        if (machine is null)
-        {
-            if (guest.Disks.Count > 0)
-            {
-                throw new InputException(guest.Disks[0].Specification.Source, "the instance's provider offers no disks for guests of later, expected none");
-            }
-
-            report.Warning($"{name} has no console: the instance's provider offers no further ports");
-            return await StartAsync(instance, client, plan, name, report, cancellation).ConfigureAwait(false);
-        }
-
+        using GuestParts machine = await GuestParts.OpenAsync(instance, cancellation).ConfigureAwait(false);
         await machine.RemoveOthersAsync(running, cancellation).ConfigureAwait(false);
-        if (!System.IO.File.Exists(instance.ConsoleSocket(name)))
-        {
-            await machine.AddConsoleAsync(name, cancellation).ConfigureAwait(false);
-        }
-
         try
         {
-            IReadOnlyList<PlannedDisk> disks = await machine.AddDisksAsync(name, guest.Disks, cancellation).ConfigureAwait(false);
-            return await StartAsync(instance, client, plan.With(guest with { Disks = disks }), name, report, cancellation).ConfigureAwait(false);
+            PlannedGuest added = await machine.AddAsync(guest, cancellation).ConfigureAwait(false);
+            return await StartAsync(instance, client, plan.With(added), name, report, cancellation).ConfigureAwait(false);
         }
         catch
         {

@@ -46,11 +46,8 @@ internal sealed class EndedGuests(Instance? instance) : IAsyncDisposable
         {
             await Task.Yield();
             using ManagementClient client = await ConnectAsync(found).ConfigureAwait(false);
-            using GuestParts? machine = await GuestParts.TryOpenAsync(found, _end.Token).ConfigureAwait(false);
-            if (machine is not null)
-            {
-                await StartCommand.ReleaseAsync(client, machine, _end.Token).ConfigureAwait(false);
-            }
+            using GuestParts machine = await GuestParts.OpenAsync(found, _end.Token).ConfigureAwait(false);
+            await StartCommand.ReleaseAsync(client, machine, _end.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is HostException or ManagementException or IOException or OperationCanceledException)
         {

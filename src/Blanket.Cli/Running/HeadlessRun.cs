@@ -4,6 +4,7 @@ using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Lab.Bundles;
+using Blanket.Lab.Configuration;
 using Blanket.Lab.Qemu;
 using Blanket.Lab.Runs;
 
@@ -19,6 +20,7 @@ internal sealed class HeadlessRun : IDisposable
     private readonly Report _report;
     private readonly List<FileSink> _files = [];
     private readonly List<PrefixSink> _printed = [];
+    private readonly Dictionary<string, IConsoleSink> _guests = new(StringComparer.Ordinal);
     private readonly Lock _output = new();
 
     internal HeadlessRun(RunSettings settings, Report report)
@@ -47,7 +49,7 @@ internal sealed class HeadlessRun : IDisposable
         {
             if (consoles.ContainsKey(guest.ConsolePort))
             {
-                consoles[guest.ConsolePort] = CreateSink(guest.Configuration.Name);
+                consoles[guest.ConsolePort] = GuestSink(guest.Configuration.Name);
             }
         }
 
@@ -61,6 +63,7 @@ internal sealed class HeadlessRun : IDisposable
             }
         }
 
+        prepared.AcceptConsoles(machine, GuestSink);
         PanicStack stack = new();
         await using EndedGuests ended = new(prepared.Instance);
         MachineRun run = new(machine, line => ParseLine(line, prepared, stack), happening =>
@@ -84,6 +87,27 @@ internal sealed class HeadlessRun : IDisposable
         foreach (FileSink file in _files)
         {
             file.Dispose();
+        }
+    }
+
+    /// <summary>Where the consoles of all guests of a name go, one after the other.</summary>
+    /// <exception cref="InputException">The file of that name is no guest's.</exception>
+    private IConsoleSink GuestSink(string name)
+    {
+        if (_settings.ConsoleDirectory is not null && (name == BlanketName || (name == XenName && _settings.Xen is not null)))
+        {
+            throw new InputException($"{name}.log of --console-dir is not for guests, expected another name of the guest");
+        }
+
+        lock (_guests)
+        {
+            if (!_guests.TryGetValue(name, out IConsoleSink? sink))
+            {
+                sink = CreateSink(name);
+                _guests.Add(name, sink);
+            }
+
+            return sink;
         }
     }
 

@@ -53,6 +53,7 @@ internal sealed class InteractiveRun(RunSettings settings, Report report)
             keys.Add(entry.SendKeysAsync(machine.Console(guest.ConsolePort), leave.Token));
         }
 
+        prepared.AcceptConsoles(machine, static _ => null);
         await using EndedGuests ended = new(prepared.Instance);
         MachineRun run = new(machine, prepared.ParseLog, happening =>
         {

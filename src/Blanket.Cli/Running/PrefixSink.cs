@@ -11,9 +11,13 @@ internal sealed class PrefixSink(string name, Action<string> print) : IConsoleSi
 
     public ValueTask WriteAsync(ReadOnlyMemory<byte> bytes)
     {
-        foreach (string line in _lines.Add(bytes.Span))
+        // The last of a guest's output may still come while a guest of the same name begins.
+        lock (_lines)
         {
-            print($"{name}| {line}");
+            foreach (string line in _lines.Add(bytes.Span))
+            {
+                print($"{name}| {line}");
+            }
         }
 
         return ValueTask.CompletedTask;

@@ -23,7 +23,8 @@ internal sealed class PreparedRun : IDisposable
     private const long FirmwareMiB = 64;
 
     private readonly string _directory;
-    private readonly List<ConsoleServer> _consoles = [];
+    private ConsoleServers? _consoles;
+    private AddedConsoles? _added;
 
     private Func<IConsoleSink?, CancellationToken, Task<IL0Machine>> _start = null!;
 
@@ -77,7 +78,8 @@ internal sealed class PreparedRun : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _consoles.ForEach(console => console.Dispose());
+        _added?.Dispose();
+        _consoles?.Dispose();
         Instance?.Dispose();
         Directory.Delete(_directory, recursive: true);
     }
@@ -86,16 +88,17 @@ internal sealed class PreparedRun : IDisposable
     internal Instance? Instance { get; private set; }
 
     /// <summary>A sink that also lets other commands see and use a guest's console.</summary>
-    internal IConsoleSink Share(string guest, IConsoleSink sink, Stream keys)
-    {
-        if (Instance is null)
-        {
-            return sink;
-        }
+    internal IConsoleSink Share(string guest, IConsoleSink sink, Stream keys) => _consoles?.Share(guest, sink, keys) ?? sink;
 
-        ConsoleServer server = new(Instance.ConsoleSocket(guest), sink, keys);
-        _consoles.Add(server);
-        return server;
+    /// <summary>Lets other commands add consoles where they share a line; QEMU adds others by itself.</summary>
+    /// <param name="machine">The running machine.</param>
+    /// <param name="createSink">Where the output of a guest of a name goes besides; the same for the same name.</param>
+    internal void AcceptConsoles(IL0Machine machine, Func<string, IConsoleSink?> createSink)
+    {
+        if (Instance is not null && _consoles is not null && machine is XenMachine { ConsoleLine: IConsoleLine line })
+        {
+            _added = new AddedConsoles(Instance, _consoles, line, Options.ConsolePorts.Max(port => port.Number) + 1, createSink);
+        }
     }
 
     private async Task<string> WriteSmallGuestAsync(RunSettings settings, Report report, CancellationToken cancellation)
@@ -157,6 +160,7 @@ internal sealed class PreparedRun : IDisposable
             ? BootDisk.WriteAsync(Project.Image, bundle, file, cancellation)
             : File.WriteAllBytesAsync(file, bundle, cancellation)).ConfigureAwait(false);
         Instance = Instance.Create(settings.Name);
+        _consoles = new ConsoleServers(Instance);
         DiskSlot[] spare = settings.Xen is null ? SpareDisks(settings) : [];
         Instance.WriteDiskSlots([.. Plan.Guests.SelectMany(guest => guest.Disks.Select(disk => new DiskSlot(disk.Serial, disk.Specification.ReadOnly, guest.Configuration.Name))), .. spare]);
         ParseLog = static line => RunEvent.TryParse(line) is RunEvent happening ? [happening] : [];

@@ -3,6 +3,8 @@ using Blanket.Abi;
 using Blanket.Backends;
 using Blanket.Core.Domains;
 using Blanket.Core.Scheduling;
+using Blanket.Drivers.Xen.Console;
+using Blanket.Kernel.Platform.Xen;
 using Blanket.Machine;
 
 namespace Blanket.Kernel.Guests;
@@ -17,13 +19,14 @@ internal sealed class Guest : DomainObserver
     internal const int MaximumVifs = 16;
 
     /// <summary>Bytes that a place takes of the arena at most.</summary>
-    internal const int ObjectSize = 8 << 10;
+    internal const int ObjectSize = (8 << 10) + XenConsolePort.ObjectSize;
 
     /// <summary>A place for a guest.</summary>
     internal Guest()
     {
         Arena = new Arena();
         Devices = new GuestDevices(this);
+        LinePort = XenPlatform.Console?.CreatePort();
     }
 
     /// <summary>Whether it is a guest at all, and not a place for one.</summary>
@@ -43,6 +46,9 @@ internal sealed class Guest : DomainObserver
 
     /// <summary>Its devices' backends.</summary>
     internal GuestDevices Devices { get; }
+
+    /// <summary>Its part of the line that consoles share on Xen; null where L0 has a port for each.</summary>
+    internal XenConsolePort? LinePort { get; }
 
     /// <summary>Where it is in its life.</summary>
     internal GuestState State;
@@ -77,19 +83,29 @@ internal sealed class Guest : DomainObserver
     internal bool IsPaused;
 
     /// <summary>Takes a guest in, which has not been started.</summary>
-    internal void Configure(in BootBundleGuest record, BundleMemory bundle, bool isTransient)
+    /// <returns>False when its console's port on a line that consoles share is another's; the log says so.</returns>
+    internal bool TryConfigure(in BootBundleGuest record, BundleMemory bundle, bool isTransient)
     {
+        if (LinePort != null && !LinePort.TryTake(record.ConsolePort))
+        {
+            Log.Line("guest "u8).Quoted(NameOf(in record))
+                .Text(": console port "u8).Decimal(record.ConsolePort).Text(" is another's, or no port of the line"u8).End();
+            return false;
+        }
+
         Record = record;
         Bundle = bundle;
         IsTransient = isTransient;
         IsConfigured = true;
         State = GuestState.Stopped;
+        return true;
     }
 
     /// <summary>The guest is gone; its place is free.</summary>
     internal void Forget()
     {
         IsConfigured = false;
+        LinePort?.Leave();
         if (IsTransient)
         {
             Bundle.Free();
@@ -99,14 +115,14 @@ internal sealed class Guest : DomainObserver
     }
 
     /// <summary>Its name.</summary>
-    internal ReadOnlySpan<byte> Name
+    internal ReadOnlySpan<byte> Name => NameOf(in Record);
+
+    /// <summary>The name in a guest's record.</summary>
+    internal static ReadOnlySpan<byte> NameOf(in BootBundleGuest record)
     {
-        get
-        {
-            ReadOnlySpan<byte> padded = Record.Name;
-            int end = padded.IndexOf((byte)0);
-            return end < 0 ? padded : padded.Slice(0, end);
-        }
+        ReadOnlySpan<byte> padded = record.Name;
+        int end = padded.IndexOf((byte)0);
+        return end < 0 ? padded : padded.Slice(0, end);
     }
 
     /// <inheritdoc/>

@@ -77,9 +77,7 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
         Span<byte> name = stackalloc byte[8 + BootBundleName.Size];
         "console."u8.CopyTo(name);
         guest.Name.CopyTo(name.Slice(8));
-        ConsolePort? outside = XenPlatform.Console != null
-            ? XenPlatform.Console.FindPort(guest.Record.ConsolePort)
-            : DeviceRegistry.Found.FindConsole(name.Slice(0, 8 + guest.Name.Length));
+        ConsolePort? outside = guest.LinePort != null ? guest.LinePort : DeviceRegistry.Found.FindConsole(name.Slice(0, 8 + guest.Name.Length));
         if (!TryEnterArena("console"u8))
         {
             return false;

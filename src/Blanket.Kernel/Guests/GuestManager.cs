@@ -68,8 +68,10 @@ internal static class GuestManager
         {
             BootBundleGuest record = bundle.Guest(i);
             s_guests[i] = new Guest();
-            s_guests[i]!.Configure(in record, s_bootBundle, isTransient: false);
-            XenPlatform.CreateConsolePort(record.ConsolePort);
+            if (!s_guests[i]!.TryConfigure(in record, s_bootBundle, isTransient: false))
+            {
+                return false;
+            }
         }
 
         return true;
@@ -91,8 +93,8 @@ internal static class GuestManager
 
     /// <summary>Takes in and starts the guest of a bundle that an operator sent; the bundle is the guest's from then on, on 0.</summary>
     /// <returns>
-    /// 0 (it runs, or waits for memory), -EINVAL (no bundle with exactly one guest), -EEXIST (there is a guest of that name), -ENOSPC (too many
-    /// guests), or -ENOEXEC (it could not be started; the log says why).
+    /// 0 (it runs, or waits for memory), -EINVAL (no bundle with exactly one guest, or its console's port is another's), -EEXIST (there is a
+    /// guest of that name), -ENOSPC (too many guests), or -ENOEXEC (it could not be started; the log says why).
     /// </returns>
     internal static int Add(BundleMemory memory, out Guest? guest)
     {
@@ -103,8 +105,7 @@ internal static class GuestManager
         }
 
         BootBundleGuest record = bundle.Guest(0);
-        ReadOnlySpan<byte> name = record.Name;
-        Guest? known = Find(name.Slice(0, name.IndexOf((byte)0)));
+        Guest? known = Find(Guest.NameOf(in record));
         if (known != null && known.State != GuestState.Stopped)
         {
             return -Errno.EEXIST;
@@ -117,7 +118,11 @@ internal static class GuestManager
             return -Errno.ENOSPC;
         }
 
-        guest.Configure(in record, memory, isTransient: true);
+        if (!guest.TryConfigure(in record, memory, isTransient: true))
+        {
+            return -Errno.EINVAL;
+        }
+
         guest.IsNew = true;
         Start(guest);
         bool isTaken = guest.State is GuestState.Running or GuestState.Waiting;

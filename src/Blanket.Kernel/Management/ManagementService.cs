@@ -30,7 +30,7 @@ internal static class ManagementService
     internal static void Initialize()
     {
         XenConsole? line = XenPlatform.Console;
-        ConsolePort? port = line != null ? line.CreatePort(Abi.Management.SharedLinePort) : DeviceRegistry.Found.FindConsole(Abi.Management.PortName);
+        ConsolePort? port = line != null ? CreatePort(line) : DeviceRegistry.Found.FindConsole(Abi.Management.PortName);
         if (port != null && port.Client == null)
         {
             s_channel = new ManagementChannel(port);
@@ -41,6 +41,12 @@ internal static class ManagementService
         {
             s_keys = new OperatorKeys(console);
         }
+    }
+
+    private static XenConsolePort? CreatePort(XenConsole line)
+    {
+        XenConsolePort? port = line.CreatePort();
+        return port != null && port.TryTake(Abi.Management.SharedLinePort) ? port : null;
     }
 
     /// <summary>Handles what has come in.</summary>

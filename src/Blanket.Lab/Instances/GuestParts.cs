@@ -1,185 +1,33 @@
 using System;
 using System.Collections.Generic;
-using System.Linq;
-using System.Text.Json.Nodes;
+using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
 using Blanket.Lab.Bundles;
+using Blanket.Lab.Configuration;
 using Blanket.Lab.Hosting;
-using Blanket.Lab.Qemu;
 
 namespace Blanket.Lab.Instances;
 
-/// <summary>
-/// What the machine has for guests that come and go while it runs, changed by QEMU's protocol: console ports are plugged into its console
-/// device, and disk images are put behind disk devices that are there from the start (<see cref="DiskSlot"/>). Used by who has the
-/// instance's turn.
-/// </summary>
-public sealed class GuestParts : IDisposable
+/// <summary>What the machine has outside for guests that come and go while it runs. Used by who has the instance's turn.</summary>
+public abstract class GuestParts : IDisposable
 {
-    private const string ConsolePrefix = "console.";
-    private const string LinePrefix = "line.";
-    private const string Peripherals = "/machine/peripheral";
-
-    private readonly Instance _instance;
-    private readonly QmpConnection _qemu;
-
-    private GuestParts(Instance instance, QmpConnection qemu)
-    {
-        _instance = instance;
-        _qemu = qemu;
-    }
-
-    /// <summary>Connects to the machine; null when its provider offers nothing of the kind.</summary>
-    /// <exception cref="HostException">It does not listen.</exception>
-    public static async Task<GuestParts?> TryOpenAsync(Instance instance, CancellationToken cancellation) =>
-        System.IO.File.Exists(instance.QmpSocket) ? await OpenAsync(instance, cancellation).ConfigureAwait(false) : null;
-
-    /// <summary>Connects to the machine.</summary>
+    /// <summary>Connects to what the instance's provider offers.</summary>
     /// <exception cref="HostException">It does not listen.</exception>
     public static async Task<GuestParts> OpenAsync(Instance instance, CancellationToken cancellation) =>
-        new(instance, await QmpConnection.OpenAsync(instance.QmpSocket, cancellation).ConfigureAwait(false));
+        File.Exists(instance.ConsolesSocket) ? new LineParts(instance) : await QemuParts.ConnectAsync(instance, cancellation).ConfigureAwait(false);
 
-    /// <summary>Plugs a port in for a guest's console; its socket is the instance's for that guest.</summary>
-    /// <exception cref="HostException">QEMU refused.</exception>
-    public async Task AddConsoleAsync(string guest, CancellationToken cancellation)
-    {
-        JsonObject address = new() { ["type"] = "unix", ["data"] = new JsonObject { ["path"] = _instance.ConsoleSocket(guest) } };
-        JsonObject socket = new() { ["addr"] = address, ["server"] = true, ["wait"] = false };
-        JsonObject backend = new() { ["type"] = "socket", ["data"] = socket };
-        await _qemu.ExecuteAsync("chardev-add", new JsonObject { ["id"] = LinePrefix + guest, ["backend"] = backend }, cancellation).ConfigureAwait(false);
-        JsonObject device = new()
-        {
-            ["driver"] = "virtserialport",
-            ["bus"] = "serial.0",
-            ["id"] = ConsolePrefix + guest,
-            ["chardev"] = LinePrefix + guest,
-            ["name"] = ConsolePrefix + guest,
-        };
-        try
-        {
-            await _qemu.ExecuteAsync("device_add", device, cancellation).ConfigureAwait(false);
-        }
-        catch (HostException)
-        {
-            await ExecuteAsync("chardev-remove", "id", LinePrefix + guest, cancellation).ConfigureAwait(false);
-            throw;
-        }
-    }
-
-    /// <summary>Puts a guest's disk images behind free disk devices.</summary>
-    /// <returns>The disks with the serials of their devices.</returns>
-    /// <exception cref="HostException">There are too few devices, or QEMU refused an image; then nothing has changed.</exception>
-    public async Task<IReadOnlyList<PlannedDisk>> AddDisksAsync(string guest, IReadOnlyList<PlannedDisk> disks, CancellationToken cancellation)
-    {
-        if (disks.Count == 0)
-        {
-            return disks;
-        }
-
-        List<PlannedDisk> added = [];
-        List<DiskSlot> slots = [.. _instance.ReadDiskSlots()];
-        try
-        {
-            foreach (PlannedDisk disk in disks)
-            {
-                bool isReadOnly = disk.Specification.ReadOnly;
-                int index = slots.FindIndex(slot => slot.Guest is null && slot.ReadOnly == isReadOnly);
-                if (index < 0)
-                {
-                    throw new HostException(
-                        $"no {(isReadOnly ? "read-only" : "writable")} disk device of the machine is free, expected ./blanket run with more --spare-{(isReadOnly ? "read-only-" : string.Empty)}disks");
-                }
-
-                await InsertAsync(slots[index], disk, cancellation).ConfigureAwait(false);
-                slots[index] = slots[index] with { Guest = guest };
-                _instance.WriteDiskSlots(slots);
-                added.Add(disk with { Serial = slots[index].Serial });
-            }
-        }
-        catch
-        {
-            await EmptyAsync(slot => added.Any(disk => disk.Serial == slot.Serial), CancellationToken.None).ConfigureAwait(false);
-            throw;
-        }
-
-        return added;
-    }
+    /// <summary>Makes a guest's console and puts its disk images behind disk devices.</summary>
+    /// <returns>The guest with what it has got.</returns>
+    /// <exception cref="InputException">The provider does not offer that.</exception>
+    /// <exception cref="HostException">Something was refused; <see cref="RemoveOthersAsync"/> takes away the rest.</exception>
+    public abstract Task<PlannedGuest> AddAsync(PlannedGuest guest, CancellationToken cancellation);
 
     /// <summary>Takes away what guests had that are gone.</summary>
     /// <param name="guests">Those that are there.</param>
     /// <param name="cancellation">Stops the work.</param>
-    public async Task RemoveOthersAsync(IReadOnlyCollection<string> guests, CancellationToken cancellation)
-    {
-        JsonNode devices = await _qemu.ExecuteAsync("qom-list", new JsonObject { ["path"] = Peripherals }, cancellation).ConfigureAwait(false);
-        string[] consoles = [.. devices.AsArray().Select(entry => entry!["name"]!.GetValue<string>()).Where(name => name.StartsWith(ConsolePrefix, StringComparison.Ordinal))];
-        foreach (string device in consoles)
-        {
-            string guest = device[ConsolePrefix.Length..];
-            if (!guests.Contains(guest))
-            {
-                await ExecuteAsync("device_del", "id", device, cancellation).ConfigureAwait(false);
-                await _qemu.AwaitEventAsync("DEVICE_DELETED", data => (string?)data["device"] == device, cancellation).ConfigureAwait(false);
-                await ExecuteAsync("chardev-remove", "id", LinePrefix + guest, cancellation).ConfigureAwait(false);
-                System.IO.File.Delete(_instance.ConsoleSocket(guest));
-            }
-        }
-
-        await EmptyAsync(slot => slot.Guest is string guest && !guests.Contains(guest), cancellation).ConfigureAwait(false);
-    }
+    public abstract Task RemoveOthersAsync(IReadOnlyCollection<string> guests, CancellationToken cancellation);
 
     /// <inheritdoc/>
-    public void Dispose() => _qemu.Dispose();
-
-    private async Task InsertAsync(DiskSlot slot, PlannedDisk disk, CancellationToken cancellation)
-    {
-        DiskNodes nodes = new(slot.Serial);
-        await _qemu.ExecuteAsync("blockdev-add", nodes.File(disk.Specification), cancellation).ConfigureAwait(false);
-        try
-        {
-            await _qemu.ExecuteAsync("blockdev-add", nodes.Format(disk.Specification), cancellation).ConfigureAwait(false);
-            try
-            {
-                await SetDriveAsync(slot.Serial, nodes.FormatName, cancellation).ConfigureAwait(false);
-            }
-            catch (HostException)
-            {
-                await ExecuteAsync("blockdev-del", "node-name", nodes.FormatName, CancellationToken.None).ConfigureAwait(false);
-                throw;
-            }
-        }
-        catch (HostException)
-        {
-            await ExecuteAsync("blockdev-del", "node-name", nodes.FileName, CancellationToken.None).ConfigureAwait(false);
-            throw;
-        }
-
-        await ExecuteAsync("blockdev-del", "node-name", nodes.EmptyName, cancellation).ConfigureAwait(false);
-    }
-
-    private async Task EmptyAsync(Func<DiskSlot, bool> which, CancellationToken cancellation)
-    {
-        DiskSlot[] slots = [.. _instance.ReadDiskSlots()];
-        for (int i = 0; i < slots.Length; i++)
-        {
-            if (!which(slots[i]))
-            {
-                continue;
-            }
-
-            DiskNodes nodes = new(slots[i].Serial);
-            await _qemu.ExecuteAsync("blockdev-add", nodes.Empty(slots[i].ReadOnly), cancellation).ConfigureAwait(false);
-            await SetDriveAsync(slots[i].Serial, nodes.EmptyName, cancellation).ConfigureAwait(false);
-            await ExecuteAsync("blockdev-del", "node-name", nodes.FormatName, cancellation).ConfigureAwait(false);
-            await ExecuteAsync("blockdev-del", "node-name", nodes.FileName, cancellation).ConfigureAwait(false);
-            slots[i] = slots[i] with { Guest = null };
-            _instance.WriteDiskSlots(slots);
-        }
-    }
-
-    private Task SetDriveAsync(string device, string node, CancellationToken cancellation) =>
-        _qemu.ExecuteAsync("qom-set", new JsonObject { ["path"] = $"{Peripherals}/{device}", ["property"] = "drive", ["value"] = node }, cancellation);
-
-    private Task ExecuteAsync(string command, string key, string value, CancellationToken cancellation) =>
-        _qemu.ExecuteAsync(command, new JsonObject { [key] = value }, cancellation);
+    public abstract void Dispose();
 }

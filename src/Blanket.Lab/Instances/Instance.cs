@@ -54,6 +54,9 @@ public sealed class Instance : IDisposable
     /// <summary>Where a guest's console is.</summary>
     public string ConsoleSocket(string guest) => Path.Combine(Directory, "c." + guest);
 
+    /// <summary>Where consoles are made for guests that come later, on a machine whose consoles share a line (<see cref="AddedConsoles"/>).</summary>
+    public string ConsolesSocket => Path.Combine(Directory, "consoles");
+
     /// <summary>The machine's disk devices, and who has them. To be used by who has the instance's turn.</summary>
     public IReadOnlyList<DiskSlot> ReadDiskSlots() =>
         JsonSerializer.Deserialize<DiskSlot[]>(File.ReadAllBytes(DisksFile)) ?? [];

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.IO;
 using System.IO.Pipelines;
@@ -6,16 +7,21 @@ using System.Linq;
 using System.Net.Sockets;
 using System.Threading;
 using System.Threading.Tasks;
+using Blanket.Lab.Runs;
 
 namespace Blanket.Lab.StockXen;
 
-/// <summary>A line that several consoles share, as one stream each. Every stream has to be read: one that is full holds up the others.</summary>
-internal sealed class SharedConsole
+/// <summary>
+/// A line that several consoles share, as one stream each. Every stream has to be read: one that is full holds up the others. Consoles that come later
+/// are sinks.
+/// </summary>
+internal sealed class SharedConsole : IConsoleLine
 {
     private const int BufferSize = 16 << 10;
 
     private readonly Stream _line;
     private readonly Dictionary<uint, Pipe> _pipes;
+    private readonly ConcurrentDictionary<uint, IConsoleSink> _sinks = new();
     private readonly SemaphoreSlim _writing = new(1);
 
     /// <summary>Starts to read the line.</summary>
@@ -36,6 +42,22 @@ internal sealed class SharedConsole
     /// <summary>Completes when the line has ended.</summary>
     internal Task Finished { get; }
 
+    /// <inheritdoc/>
+    public void Connect(uint port, IConsoleSink? sink)
+    {
+        if (sink is not null)
+        {
+            _sinks[port] = sink;
+        }
+        else
+        {
+            _sinks.TryRemove(port, out _);
+        }
+    }
+
+    /// <inheritdoc/>
+    public Stream Keys(uint port) => new PortStream(Stream.Null, bytes => SendAsync(port, bytes));
+
     private async Task PumpAsync(ConsoleSplitter splitter)
     {
         byte[] buffer = new byte[BufferSize];
@@ -49,6 +71,10 @@ internal sealed class SharedConsole
                 if (_pipes.TryGetValue(port, out Pipe? pipe))
                 {
                     await pipe.Writer.WriteAsync(bytes).ConfigureAwait(false);
+                }
+                else if (_sinks.TryGetValue(port, out IConsoleSink? sink))
+                {
+                    await sink.WriteAsync(bytes).ConfigureAwait(false);
                 }
             }
         }

@@ -63,6 +63,9 @@ public sealed class XenMachine : IL0Machine
     /// <inheritdoc/>
     public Stream Console(uint port) => port == MachinePlan.BlanketConsolePort || _console is null ? Stream.Null : _console.Streams[port];
 
+    /// <summary>The line that consoles share; null when the domain has its console for itself.</summary>
+    public IConsoleLine? ConsoleLine => _console;
+
     /// <inheritdoc/>
     public void Kill() => _machine.Kill();
 

@@ -1,5 +1,6 @@
 using System;
 using System.Threading;
+using Blanket.Abi;
 using Blanket.Abi.Xen;
 using Blanket.Abi.Xen.Io;
 using Blanket.Machine;
@@ -21,11 +22,13 @@ public sealed class XenConsole : InterruptHandler
     /// <summary>Port of Blanket's log.</summary>
     public const uint LogPort = 1;
 
-    private const int MaximumPorts = 128;
+    // The log's, the operator's, and one for each guest.
+    private const int MaximumPorts = BootBundle.MaximumGuests + 2;
     private const int MaximumDigits = 5;
+    private const uint MaximumNumber = 99_999;
     private const int MaximumSequence = MaximumDigits + 2;
     private const int LogCapacity = 32 * 1024;
-    private const int GuestCapacity = 4 * 1024;
+    internal const int GuestCapacity = 4 * 1024;
     private const int NoPort = -1;
 
     // So much of one port's output before another port has its turn.
@@ -53,7 +56,8 @@ public sealed class XenConsole : InterruptHandler
         _xen = xen;
         _ring = ring;
         _eventPort = eventPort;
-        Log = CreatePort(LogPort, LogCapacity)!;
+        Log = CreatePort(LogCapacity)!;
+        Log.TryTake(LogPort);
     }
 
     /// <summary>The log's port.</summary>
@@ -62,11 +66,11 @@ public sealed class XenConsole : InterruptHandler
     /// <summary>The event channel of the line, for <see cref="EventPorts.Attach"/>.</summary>
     public uint EventPort => _eventPort;
 
-    /// <summary>Adds a guest's port. Null when there are too many.</summary>
-    public XenConsolePort? CreatePort(uint number) => CreatePort(number, GuestCapacity);
+    /// <summary>Adds a port, which has no number yet. Null when there are too many.</summary>
+    public XenConsolePort? CreatePort() => CreatePort(GuestCapacity);
 
-    /// <summary>The port of a number; null when there is none.</summary>
-    public XenConsolePort? FindPort(uint number)
+    /// <summary>The port that had a number last; null when there is none.</summary>
+    private XenConsolePort? FindPort(uint number)
     {
         for (int i = 0; i < _portCount; i++)
         {
@@ -143,14 +147,36 @@ public sealed class XenConsole : InterruptHandler
         return taken;
     }
 
-    private XenConsolePort? CreatePort(uint number, int capacity)
+    /// <summary>Gives a port a number, unless another port has it (<see cref="XenConsolePort.TryTake"/>).</summary>
+    internal bool TryTake(XenConsolePort port, uint number)
+    {
+        if (number is 0 or > MaximumNumber)
+        {
+            return false;
+        }
+
+        _lock.Acquire();
+        XenConsolePort? holder = FindPort(number);
+        bool isFree = holder is not { IsTaken: true };
+        if (isFree)
+        {
+            holder?.Renumber(0);
+            port.Renumber(number);
+            port.IsTaken = true;
+        }
+
+        _lock.Release();
+        return isFree;
+    }
+
+    private XenConsolePort? CreatePort(int capacity)
     {
         if (_portCount == MaximumPorts)
         {
             return null;
         }
 
-        XenConsolePort port = new(this, number, capacity);
+        XenConsolePort port = new(this, capacity);
         _lock.Acquire();
         _ports[_portCount] = port;
         _portCount++;

@@ -54,9 +54,6 @@ internal static class XenPlatform
         }
     }
 
-    /// <summary>Adds a guest's port to the console; in an allocation scope that lasts as long as the machine.</summary>
-    internal static void CreateConsolePort(uint number) => s_console?.CreatePort(number);
-
     /// <summary>Takes what is typed on the console from now on: its ports are there. What came before waits in the ring.</summary>
     internal static void ListenToConsole()
     {
