@@ -22,7 +22,7 @@ public sealed class IperfTests
     private const int LimitKilobits = 3_000;
     private const int FastLimitKilobits = 40_000;
 
-    /// <summary>With <c>complete</c> in this environment variable all combinations of an interface's offloads are tried, which takes an hour.</summary>
+    /// <summary>With <c>complete</c> in this environment variable all combinations of an interface's offloads are tried, which takes a quarter of an hour.</summary>
     private const string More = "BLANKET_IPERF";
 
     /// <summary>When a run with all combinations is ended, in seconds.</summary>
