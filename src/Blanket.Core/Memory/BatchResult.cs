@@ -49,6 +49,8 @@ internal static class BatchResult
         return final;
     }
 
+    /// <summary>Prepares the arguments for going on later, unless nothing but a pending table is left, and that can be finished now.</summary>
+    /// <returns>The batch's result, or <see cref="HypercallArguments.Restart"/>.</returns>
     private static long Suspend(
         Vcpu caller, ref HypercallArguments arguments, int result, ulong requestSize, uint count, uint completed)
     {

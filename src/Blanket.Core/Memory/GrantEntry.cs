@@ -103,7 +103,6 @@ public static class GrantEntry
             return false;
         }
 
-        ulong table = location >> Cpu.PageShift;
-        return FrameTable.IsValid(table) && L1Table.IsValidated(caller.Domain, ref FrameTable.Of(table));
+        return L1Table.Is(caller.Domain, location >> Cpu.PageShift);
     }
 }

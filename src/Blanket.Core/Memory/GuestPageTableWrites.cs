@@ -74,12 +74,7 @@ public static class GuestPageTableWrites
     private static bool TryGetTable(Domain domain, ulong mapping, out ulong table)
     {
         table = PageTableEntry.Frame(mapping);
-        if ((mapping & (PageTableEntry.Present | PageTableEntry.Writable)) != PageTableEntry.Present || !FrameTable.IsValid(table))
-        {
-            return false;
-        }
-
-        return L1Table.IsValidated(domain, ref FrameTable.Of(table));
+        return (mapping & (PageTableEntry.Present | PageTableEntry.Writable)) == PageTableEntry.Present && L1Table.Is(domain, table);
     }
 
     private static PageTableWriteResult Apply(
