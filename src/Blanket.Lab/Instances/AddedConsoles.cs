@@ -4,8 +4,10 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using System.Threading.Tasks;
 using Blanket.Lab.Configuration;
+using Blanket.Lab.Hosting;
 using Blanket.Lab.Runs;
 
 namespace Blanket.Lab.Instances;
@@ -26,13 +28,12 @@ public sealed class AddedConsoles : IDisposable
     /// <summary>Ports up to here are used, then the first ones again.</summary>
     private const uint LastPort = Abi.Management.SharedLinePort - 1;
 
-    private readonly Instance _instance;
     private readonly ConsoleServers _servers;
     private readonly IConsoleLine _line;
     private readonly uint _firstPort;
     private readonly Func<string, IConsoleSink?> _createSink;
     private readonly Dictionary<string, (uint Port, IConsoleSink? Sink)> _consoles = new(StringComparer.Ordinal);
-    private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+    private readonly SocketServer _server;
     private uint _nextPort;
 
     /// <summary>Listens.</summary>
@@ -43,37 +44,19 @@ public sealed class AddedConsoles : IDisposable
     /// <param name="createSink">Where the output of a guest of a name goes besides; the same for the same name. Null for nowhere.</param>
     public AddedConsoles(Instance instance, ConsoleServers servers, IConsoleLine line, uint firstPort, Func<string, IConsoleSink?> createSink)
     {
-        _instance = instance;
         _servers = servers;
         _line = line;
         _firstPort = _nextPort = firstPort;
         _createSink = createSink;
-        _socket.Bind(new UnixDomainSocketEndPoint(_instance.ConsolesSocket));
-        _socket.Listen();
-        _ = AcceptAsync();
+        _server = new SocketServer(instance.ConsolesSocket, ServeAsync);
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _socket.Dispose();
-
-    private async Task AcceptAsync()
-    {
-        try
-        {
-            while (true)
-            {
-                await using NetworkStream connection = new(await _socket.AcceptAsync().ConfigureAwait(false), ownsSocket: true);
-                await ServeAsync(connection).ConfigureAwait(false);
-            }
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // The run is over.
-        }
-    }
+    public void Dispose() => _server.Dispose();
 
     private async Task ServeAsync(NetworkStream connection)
     {
+        await using ConfiguredAsyncDisposable open = connection.ConfigureAwait(false);
         try
         {
             using StreamReader reader = new(connection, leaveOpen: true);

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Threading;
 using System.Threading.Channels;
 using System.Threading.Tasks;
+using Blanket.Lab.Hosting;
 using Blanket.Lab.Runs;
 
 namespace Blanket.Lab.Instances;
@@ -21,7 +22,7 @@ public sealed class ConsoleServer : IConsoleSink, IDisposable
 
     private readonly IConsoleSink? _next;
     private readonly Stream _keys;
-    private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+    private readonly SocketServer _server;
     private readonly Lock _lock = new();
     private readonly SemaphoreSlim _keysTurn = new(1);
     private readonly List<Channel<byte[]>> _watchers = [];
@@ -36,9 +37,11 @@ public sealed class ConsoleServer : IConsoleSink, IDisposable
         _next = next;
         _keys = keys;
         File.Delete(path);
-        _socket.Bind(new UnixDomainSocketEndPoint(path));
-        _socket.Listen();
-        _ = AcceptAsync();
+        _server = new SocketServer(path, connection =>
+        {
+            _ = ServeAsync(connection);
+            return Task.CompletedTask;
+        });
     }
 
     /// <inheritdoc/>
@@ -61,26 +64,10 @@ public sealed class ConsoleServer : IConsoleSink, IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _socket.Dispose();
+        _server.Dispose();
         lock (_lock)
         {
             _watchers.ForEach(watcher => watcher.Writer.TryComplete());
-        }
-    }
-
-    private async Task AcceptAsync()
-    {
-        try
-        {
-            while (true)
-            {
-                Socket connection = await _socket.AcceptAsync().ConfigureAwait(false);
-                _ = ServeAsync(new NetworkStream(connection, ownsSocket: true));
-            }
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // The run is over.
         }
     }
 

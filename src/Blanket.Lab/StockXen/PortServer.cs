@@ -2,6 +2,7 @@ using System;
 using System.IO;
 using System.Net.Sockets;
 using System.Threading.Tasks;
+using Blanket.Lab.Hosting;
 
 namespace Blanket.Lab.StockXen;
 
@@ -11,7 +12,7 @@ internal sealed class PortServer : IDisposable
     private const int BufferSize = 16 << 10;
 
     private readonly Stream _port;
-    private readonly Socket? _socket;
+    private readonly SocketServer? _server;
     private volatile NetworkStream? _connection;
 
     /// <summary>Starts to read the port, and listens.</summary>
@@ -22,10 +23,7 @@ internal sealed class PortServer : IDisposable
         _port = port;
         if (path is not null)
         {
-            _socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            _socket.Bind(new UnixDomainSocketEndPoint(path));
-            _socket.Listen();
-            _ = AcceptAsync(_socket);
+            _server = new SocketServer(path, ServeAsync);
         }
 
         _ = SendAsync();
@@ -34,25 +32,17 @@ internal sealed class PortServer : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _socket?.Dispose();
+        _server?.Dispose();
         _connection?.Dispose();
     }
 
-    private async Task AcceptAsync(Socket socket)
+    private async Task ServeAsync(NetworkStream connection)
     {
-        try
+        using (connection)
         {
-            while (true)
-            {
-                using NetworkStream connection = new(await socket.AcceptAsync().ConfigureAwait(false), ownsSocket: true);
-                _connection = connection;
-                await ReceiveAsync(connection).ConfigureAwait(false);
-                _connection = null;
-            }
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // The run is over.
+            _connection = connection;
+            await ReceiveAsync(connection).ConfigureAwait(false);
+            _connection = null;
         }
     }
 
