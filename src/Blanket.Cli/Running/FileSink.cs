@@ -11,16 +11,7 @@ internal sealed class FileSink(string path) : IConsoleSink, IDisposable
     // No buffer: whoever reads the file sees what there is.
     private readonly FileStream _file = new(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);
 
-    public ValueTask WriteAsync(ReadOnlyMemory<byte> bytes)
-    {
-        // The last of a guest's output may still come while a guest of the same name begins.
-        lock (_file)
-        {
-            _file.Write(bytes.Span);
-        }
-
-        return ValueTask.CompletedTask;
-    }
+    public ValueTask WriteAsync(ReadOnlyMemory<byte> bytes) => _file.WriteAsync(bytes);
 
     public void Dispose() => _file.Dispose();
 }

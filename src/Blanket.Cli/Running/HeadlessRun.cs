@@ -103,7 +103,7 @@ internal sealed class HeadlessRun : IDisposable
         {
             if (!_guests.TryGetValue(name, out IConsoleSink? sink))
             {
-                sink = CreateSink(name);
+                sink = new SharedSink(CreateSink(name));
                 _guests.Add(name, sink);
             }
 

@@ -11,13 +11,9 @@ internal sealed class PrefixSink(string name, Action<string> print) : IConsoleSi
 
     public ValueTask WriteAsync(ReadOnlyMemory<byte> bytes)
     {
-        // The last of a guest's output may still come while a guest of the same name begins.
-        lock (_lines)
+        foreach (string line in _lines.Add(bytes.Span))
         {
-            foreach (string line in _lines.Add(bytes.Span))
-            {
-                print($"{name}| {line}");
-            }
+            print($"{name}| {line}");
         }
 
         return ValueTask.CompletedTask;
