@@ -30,6 +30,11 @@ wait_for() {
     done
 }
 
+# Whether what was measured is within 5 % of what was expected.
+near() {
+    [ $(($1 * 100)) -ge $(($2 * 95)) ] && [ $(($1 * 100)) -le $(($2 * 105)) ]
+}
+
 # Has the test do something (GuestMachine), and goes on when it is done.
 ask() {
     echo "await: $1"

@@ -92,9 +92,9 @@ limited() {
         received=$(sed -n 's/.* \([0-9][0-9]*\)[.0-9]* Kbits\/sec.* receiver.*/\1/p' /tmp/iperf)
         percent=$((${received:-0} * frames / 10 / rate))
         echo "iperf: $nic received $received kbit/s, $percent % of its limit"
-        [ "$percent" -ge 95 ] && [ "$percent" -le 105 ] && break
+        near "$percent" 100 && break
     done
-    [ "$percent" -ge 95 ] && [ "$percent" -le 105 ] || {
+    near "$percent" 100 || {
         cat /tmp/iperf
         fail "$nic: $percent % of its limit"
     }

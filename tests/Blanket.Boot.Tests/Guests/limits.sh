@@ -22,7 +22,7 @@ measure() {
     for series in 1 2 3; do
         rate=$((amount * 1000 / $(timed "$@")))
         echo "series $series: $what $rate a second"
-        [ "$rate" -ge $((expected * 95 / 100)) ] && [ "$rate" -le $((expected * 105 / 100)) ] && break
+        near "$rate" "$expected" && break
     done
     echo "limits: $what $rate a second"
 }

@@ -32,11 +32,7 @@ public sealed class XenConsoleTests
         Assert.False(two.TryTake(7));
         one.Leave();
         Assert.True(two.TryTake(7));
-        Keys keys = new();
-        two.Client = keys;
-        _ring.Type("\u001e7\u001ftyped");
-        _console.Handle();
-        Assert.Equal("typed", keys.Seen);
+        Assert.Equal("typed", Hears(two, "\u001e7\u001ftyped"));
     }
 
     /// <summary>The line is full: what a guest had to say yet may not come out under the next one's number, nor what is typed to it reach that one.</summary>
@@ -48,11 +44,7 @@ public sealed class XenConsoleTests
         Assert.Equal(4096, port.Send(Encoding.ASCII.GetBytes(new string('a', 4096))));
         port.Leave();
         Assert.True(port.TryTake(8));
-        Keys keys = new();
-        port.Client = keys;
-        _ring.Type("\u001e7\u001fold\u001e8\u001fnew");
-        _console.Handle();
-        Assert.Equal("new", keys.Seen);
+        Assert.Equal("new", Hears(port, "\u001e7\u001fold\u001e8\u001fnew"));
         Assert.Equal(1, port.Send("b"u8));
         string first = _ring.TakeOutput();
         _console.Handle();
@@ -77,6 +69,16 @@ public sealed class XenConsoleTests
         }
 
         Assert.Equal("\u001e7\u001f" + said, seen);
+    }
+
+    /// <summary>What reaches a port of what comes on the line.</summary>
+    private string Hears(XenConsolePort port, string text)
+    {
+        Keys keys = new();
+        port.Client = keys;
+        _ring.Type(text);
+        _console.Handle();
+        return keys.Seen;
     }
 
     /// <summary>The page of struct xencons_interface, with the other side.</summary>
