@@ -84,6 +84,19 @@ internal sealed class OperatorSession : IAsyncDisposable
         }
     }
 
+    /// <summary>Waits until a debug key shows something.</summary>
+    internal async Task AwaitKeysAsync(string keys, string expected)
+    {
+        Stopwatch watch = Stopwatch.StartNew();
+        string shown = await CallAsync("debug-keys", keys);
+        while (!shown.Contains(expected, StringComparison.Ordinal))
+        {
+            Assert.True(watch.Elapsed < s_patience, $"debug-keys {keys} did not show '{expected}': {shown} (logs: {_directory.Root})");
+            await Task.Delay(PollMilliseconds);
+            shown = await CallAsync("debug-keys", keys);
+        }
+    }
+
     /// <summary>The counts of <c>audit --json</c>.</summary>
     internal async Task<AuditCounts> AuditAsync() => new(JsonNode.Parse(await CallAsync("audit", "--json"))!.AsObject());
 
