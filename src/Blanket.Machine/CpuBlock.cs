@@ -65,6 +65,14 @@ public unsafe struct CpuBlock
     [FieldOffset(192)]
     public uint IsFlushAwaited;
 
+    /// <summary>Non-zero: <see cref="KnownTime"/> is when a wait for an interrupt ended, and the work loop has not asked since.</summary>
+    [FieldOffset(196)]
+    public uint IsAfterWait;
+
+    /// <summary>What time it was when the CPU's work loop last asked, ns since boot (<see cref="CpuTime"/>).</summary>
+    [FieldOffset(200)]
+    public ulong KnownTime;
+
     /// <summary>Exit counters by cause (<see cref="ExitCause"/>), for bench and debugging.</summary>
     [FieldOffset(256)]
     public fixed ulong Exits[64];

@@ -167,6 +167,8 @@ internal sealed class TestMachine
 
         public override ulong Now => Time;
 
+        public override ulong LastKnown => Time;
+
         public override void WorkArrived() => HasWork = true;
 
         public override bool MustGiveWay => MustYield;

@@ -177,6 +177,20 @@ public class TimeTests
         Assert.False(KvmClock.TryGetKilohertz(uint.MaxValue, 20, out _));
     }
 
+    [Theory]
+    [InlineData(TimerDevice.Never, TimerDevice.Never, false)] // Off, and nothing is wanted.
+    [InlineData(TimerDevice.Never, 200ul, true)]
+    [InlineData(200ul, 200ul, false)]
+    [InlineData(200ul, 150ul, true)]
+    [InlineData(200ul, 100ul, true)] // Due now.
+    [InlineData(200ul, 300ul, false)] // Fires early, and is set anew then.
+    [InlineData(200ul, TimerDevice.Never, false)]
+    [InlineData(100ul, 200ul, true)] // Its time has come: it may have fired already.
+    [InlineData(90ul, TimerDevice.Never, true)]
+    [InlineData(90ul, 90ul, false)] // Its interrupt is on its way.
+    public void TimersAreSetWhenTheyWouldFireTooLate(ulong armed, ulong deadline, bool mustSet) =>
+        Assert.Equal(mustSet, TimerDevice.MustSet(armed, deadline, now: 100));
+
     [Property]
     public void TimerCountsAreNeverEarly(uint nanoseconds, ushort megahertz)
     {

@@ -6,6 +6,11 @@ public abstract class BackendHost
     /// <summary>Nanoseconds of a clock that never goes back.</summary>
     public abstract ulong Now { get; }
 
+    /// <summary>
+    /// The same as this CPU last knew it, which costs nothing: at most so much older as nothing was due on it. It may be less than another CPU's.
+    /// </summary>
+    public abstract ulong LastKnown { get; }
+
     /// <summary>There is work: <see cref="BackendBus.Process"/> is to be called soon on this CPU, not from within this call.</summary>
     public abstract void WorkArrived();
 

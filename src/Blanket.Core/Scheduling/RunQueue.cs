@@ -108,12 +108,32 @@ public sealed class RunQueue
         return running;
     }
 
-    /// <summary>Makes the vCPU wait for an event.</summary>
-    public static void Block(Vcpu vcpu, ulong now)
+    /// <summary>Ends the block of a vCPU that has a CPU, for which no time is needed.</summary>
+    /// <param name="vcpu">The vCPU.</param>
+    /// <param name="running">The CPU that it runs on.</param>
+    /// <returns>False when it does not run: nothing was done.</returns>
+    public static bool TryWakeRunning(Vcpu vcpu, out int running)
+    {
+        RunQueue queue = Lock(vcpu);
+        running = vcpu.Schedule.RunningOn;
+        int prompt = VcpuSchedule.Nowhere;
+        bool isRunning = running != VcpuSchedule.Nowhere;
+        if (isRunning)
+        {
+            vcpu.Schedule.IsBlocked = false;
+            prompt = queue.Update(vcpu, 0);
+        }
+
+        queue.Unlock(prompt);
+        return isRunning;
+    }
+
+    /// <summary>Makes the running vCPU wait for an event.</summary>
+    public static void Block(Vcpu vcpu)
     {
         RunQueue queue = Lock(vcpu);
         vcpu.Schedule.IsBlocked = true;
-        queue.Unlock(queue.Update(vcpu, now));
+        queue.Unlock(queue.Update(vcpu, 0));
     }
 
     /// <summary>Lets the next that waits go first, whoever has had less.</summary>
@@ -435,6 +455,8 @@ public sealed class RunQueue
     }
 
     /// <summary>Puts a vCPU where its state says that it belongs.</summary>
+    /// <param name="vcpu">The vCPU.</param>
+    /// <param name="now">ns since boot; of no meaning for one that runs.</param>
     /// <returns>The CPU to prompt.</returns>
     private int Update(Vcpu vcpu, ulong now)
     {

@@ -130,7 +130,11 @@ public static class Scheduler
             EndPoll(vcpu);
         }
 
-        int running = RunQueue.Wake(vcpu, SystemTime.Now);
+        if (!RunQueue.TryWakeRunning(vcpu, out int running))
+        {
+            running = RunQueue.Wake(vcpu, CpuTime.SinceWait);
+        }
+
         if (running == VcpuSchedule.Nowhere)
         {
             OfferElsewhere(vcpu);
@@ -152,7 +156,7 @@ public static class Scheduler
     /// <summary>Blocks the running vCPU until an event is pending for it.</summary>
     public static void Block(Vcpu vcpu)
     {
-        RunQueue.Block(vcpu, SystemTime.Now);
+        RunQueue.Block(vcpu);
         PendingWork.Raise();
     }
 

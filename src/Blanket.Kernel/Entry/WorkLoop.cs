@@ -40,13 +40,13 @@ internal static unsafe class WorkLoop
             ServiceChannels.RunPending();
             StoreService.Process();
             BackendService.Process();
-            ulong now = SystemTime.Now;
-            timers.RunExpired(now);
             if (cpu == GuestManager.Cpu)
             {
                 GuestManager.HandleStopped();
             }
 
+            bool isNow = ReadTime(queue, cpu, timers, out ulong now);
+            timers.RunExpired(now);
             bool isNew = Schedule(queue, cpu, now);
             if (Volatile.Read(ref block->WorkPending) != 0)
             {
@@ -57,7 +57,7 @@ internal static unsafe class WorkLoop
             if (cpu == GuestManager.Cpu && GuestManager.LongWork.MayBegin(now, isIdle: block->CurrentVcpu == null && turnDue == BackendBus.Never))
             {
                 // The timer ends it: long work looks for pending work all the time.
-                ArmTimer(queue, cpu, timers, now + LongWork.Turn);
+                ArmTimer(queue, cpu, timers, now + LongWork.Turn, now, isNow);
                 GuestManager.TakeTurn();
                 continue;
             }
@@ -69,7 +69,7 @@ internal static unsafe class WorkLoop
                 continue;
             }
 
-            ArmTimer(queue, cpu, timers, cpu == GuestManager.Cpu ? System.Math.Min(turnDue, GuestManager.LongWork.Due) : turnDue);
+            ArmTimer(queue, cpu, timers, cpu == GuestManager.Cpu ? System.Math.Min(turnDue, GuestManager.LongWork.Due) : turnDue, now, isNow);
             if (block->CurrentVcpu != null)
             {
                 return;
@@ -81,7 +81,26 @@ internal static unsafe class WorkLoop
             }
 
             Cpu.WaitForInterrupt();
+            CpuTime.EndWait();
         }
+    }
+
+    /// <summary>
+    /// Says what time it is, as far as it matters: while a vCPU keeps the CPU, and the timer is set and has not fired, nothing has become due since the
+    /// time was last read. Where L0 emulates the TSC, each reading is an exit to it.
+    /// </summary>
+    /// <returns>Whether it was read; otherwise it is that of an earlier call.</returns>
+    private static bool ReadTime(RunQueue queue, int cpu, TimerQueue timers, out ulong now)
+    {
+        now = CpuTime.Last;
+        if (TimerDevice.IsSet && queue.Current(cpu) != null && !queue.MustChoose(cpu, now) && timers.NextDeadline > now
+            && BackendService.Bus.TurnDue == BackendBus.Never && (cpu != GuestManager.Cpu || GuestManager.LongWork.Due == ulong.MaxValue))
+        {
+            return false;
+        }
+
+        now = CpuTime.Read();
+        return true;
     }
 
     /// <summary>Handles the vectors that were noted.</summary>
@@ -125,9 +144,13 @@ internal static unsafe class WorkLoop
         return next != null && next != previous;
     }
 
-    private static void ArmTimer(RunQueue queue, int cpu, TimerQueue timers, ulong turnDue)
+    private static void ArmTimer(RunQueue queue, int cpu, TimerQueue timers, ulong turnDue, ulong now, bool isNow)
     {
         ulong deadline = System.Math.Min(timers.NextDeadline, System.Math.Min(queue.SliceEnd(cpu), StoreService.NextDeadline));
-        TimerDevice.Arm(System.Math.Min(deadline, turnDue));
+        deadline = System.Math.Min(deadline, turnDue);
+        if (TimerDevice.MustSet(deadline, now))
+        {
+            TimerDevice.Set(deadline, isNow ? now : SystemTime.Now);
+        }
     }
 }

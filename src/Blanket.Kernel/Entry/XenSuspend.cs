@@ -1,4 +1,5 @@
 using Blanket.Kernel.Guests;
+using Blanket.Kernel.Platform;
 using Blanket.Kernel.Platform.Xen;
 using Blanket.Machine;
 
@@ -20,6 +21,7 @@ internal static class XenSuspend
         s_isRestored = XenPlatform.Suspend();
         if (s_isRestored)
         {
+            TimerDevice.Forget();
             XenPlatform.ResumeTransport();
         }
 
@@ -38,6 +40,7 @@ internal static class XenSuspend
     {
         if (s_isRestored)
         {
+            TimerDevice.Forget();
             XenPlatform.InitializeThisCpu();
         }
     }

@@ -106,18 +106,32 @@ public static class TimerDevice
         return count;
     }
 
+    /// <summary>Whether this CPU's timer is set and has not fired: nothing that it was set for is due.</summary>
+    internal static bool IsSet => s_armed[Cpu.Number] != Never;
+
+    /// <summary>What L0 knows of this CPU's timer is lost, or late: it is set anew when something has to be waited for.</summary>
+    internal static void Forget() => s_armed[Cpu.Number] = Never;
+
+    /// <summary>
+    /// Whether this CPU's timer has to be set to fire in time. One that fires earlier is left alone, to be set anew then: setting it is an exit to L0.
+    /// </summary>
+    /// <param name="deadline">When it is to fire, ns since boot; <see cref="Never"/> when it need not.</param>
+    /// <param name="now">ns since boot.</param>
+    internal static bool MustSet(ulong deadline, ulong now) => MustSet(s_armed[Cpu.Number], deadline, now);
+
+    /// <summary>Whether a timer has to be set. One whose time has passed may have fired already: nothing is left to its interrupt.</summary>
+    /// <param name="armed">What it is set to; <see cref="Never"/> while it is off.</param>
+    /// <param name="deadline">When it is to fire at the latest.</param>
+    /// <param name="now">System time in ns.</param>
+    internal static bool MustSet(ulong armed, ulong deadline, ulong now) => armed > deadline || (armed < deadline && armed <= now);
+
     /// <summary>Sets this CPU's timer, in place of what it was set to.</summary>
     /// <param name="deadline">System time in ns; one that has passed fires at once; <see cref="Never"/> turns the timer off. One
     /// that is far off may fire early.</param>
-    public static void Arm(ulong deadline)
+    /// <param name="now">System time in ns.</param>
+    internal static void Set(ulong deadline, ulong now)
     {
-        int cpu = Cpu.Number;
-        if (s_armed[cpu] == deadline)
-        {
-            return;
-        }
-
-        s_armed[cpu] = deadline;
+        s_armed[Cpu.Number] = deadline;
         if (s_usesDeadline)
         {
             // 0 turns it off (SDM vol. 3, 11.5.4.1).
@@ -126,7 +140,7 @@ public static class TimerDevice
             return;
         }
 
-        LocalApic.SetTimerCount(deadline == Never ? 0 : Count(deadline, SystemTime.Now));
+        LocalApic.SetTimerCount(deadline == Never ? 0 : Count(deadline, now));
     }
 
     private static uint Count(ulong deadline, ulong now)

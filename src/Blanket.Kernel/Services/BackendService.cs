@@ -48,6 +48,9 @@ internal sealed class BackendService : BackendHost
     public override ulong Now => SystemTime.Now;
 
     /// <inheritdoc/>
+    public override ulong LastKnown => CpuTime.Last;
+
+    /// <inheritdoc/>
     public override void WorkArrived()
     {
         Volatile.Write(ref s_hasWork, 1);

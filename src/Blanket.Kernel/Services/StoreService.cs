@@ -65,10 +65,13 @@ internal sealed class StoreService : StoreHost
     /// <summary>Releases it.</summary>
     internal static void Release() => s_lock.Release();
 
+    /// <summary>Whether the store's time has come; the clock is not read while it waits for none.</summary>
+    private static bool IsDue => Store.NextDeadline is ulong deadline and not ulong.MaxValue && deadline <= SystemTime.Now;
+
     /// <summary>Does some of the work that waits; asks to be called again when there is more.</summary>
     internal static void Process()
     {
-        if (s_instance == null || (Volatile.Read(ref s_hasWork) == 0 && Store.NextDeadline > SystemTime.Now))
+        if (s_instance == null || (Volatile.Read(ref s_hasWork) == 0 && !IsDue))
         {
             return;
         }

@@ -65,6 +65,14 @@ public sealed class SwitchTests
     }
 
     [Fact]
+    public void Addresses_that_were_seen_later_are_not_old()
+    {
+        MacTable table = new(77);
+        table.Learn(5, 3, 11);
+        Assert.Equal(3, table.Find(5, 10));
+    }
+
+    [Fact]
     public void Fixed_addresses_stay()
     {
         MacTable table = new(77);

@@ -204,7 +204,7 @@ public sealed class RunQueueTests
         SimulatedVcpu[] other = machine.AddDomain(256, 0, 1);
         ulong start = machine.Now;
         machine.Run(Second);
-        RunQueue.Block(one[0].Vcpu, machine.Now);
+        RunQueue.Block(one[0].Vcpu);
         machine.Run(Second);
         RunQueue.ReadTimes(one[0].Vcpu, out Abi.Xen.VcpuRunStateInfo info);
         Assert.Equal((int)RunState.Blocked, info.State);
@@ -265,7 +265,7 @@ public sealed class RunQueueTests
         Assert.Same(vcpu, queue.Choose(0, 1000));
 
         // It blocks; CPU 0 keeps its registers. When it wakes up, CPU 1 must not take it.
-        RunQueue.Block(vcpu, 2000);
+        RunQueue.Block(vcpu);
         Assert.Null(queue.Choose(0, 2000));
         host.Prompted = -1;
         RunQueue.Wake(vcpu, 3000);
@@ -274,6 +274,28 @@ public sealed class RunQueueTests
         host.Prompted = -1;
         RunQueue.Released(vcpu, 3000);
         Assert.Same(vcpu, queue.Choose(1, 3000));
+    }
+
+    /// <summary>An event that comes before the CPU has put a vCPU down that blocks lets it go on; when it has been put down, nothing happens.</summary>
+    [Fact]
+    public void AVcpuThatStillRunsIsWokenWithoutTheTime()
+    {
+        (_, RunQueue queue, _, Vcpu vcpu) = TwoQueues();
+        Assert.False(RunQueue.TryWakeRunning(vcpu, out int running));
+        Assert.Equal(VcpuSchedule.Nowhere, running);
+        RunQueue.SetDown(vcpu, false, 1000);
+        Assert.Same(vcpu, queue.Choose(0, 1000));
+        RunQueue.Block(vcpu);
+        Assert.True(queue.MustChoose(0, 2000));
+        Assert.True(RunQueue.TryWakeRunning(vcpu, out running));
+        Assert.Equal(0, running);
+        Assert.Same(vcpu, queue.Choose(0, 2000));
+        RunQueue.Block(vcpu);
+        Assert.Null(queue.Choose(0, 3000));
+        Assert.False(RunQueue.TryWakeRunning(vcpu, out _));
+        Assert.True(vcpu.Schedule.IsBlocked);
+        RunQueue.ReadTimes(vcpu, out Abi.Xen.VcpuRunStateInfo times);
+        Assert.Equal((2000ul, 3000ul), (times.TimeRunning, times.StateEntryTime));
     }
 
     /// <summary>A vCPU whose affinity leaves its queue's CPUs goes to the other queue: at once when it waits, when it is put down when it runs.</summary>
@@ -312,7 +334,7 @@ public sealed class RunQueueTests
         (Recorder host, RunQueue near, RunQueue far, Vcpu vcpu) = TwoQueues();
         RunQueue.SetDown(vcpu, false, 1000);
         Assert.Same(vcpu, near.Choose(0, 1000));
-        RunQueue.Block(vcpu, 2000);
+        RunQueue.Block(vcpu);
         Assert.Null(near.Choose(0, 2000));
         RunQueue.SetAffinity(vcpu, Only(8), 3000);
         host.Prompted = -1;

@@ -248,14 +248,17 @@ internal sealed class SimulatedVcpu(SimulatedCpus cpus, Vcpu vcpu)
         }
 
         LeftOfBurst = Math.Max(_burst(), 1);
-        RunQueue.Block(Vcpu, cpus.Now);
+        RunQueue.Block(Vcpu);
         cpus.After(
             Math.Max(_sleep!(), 1),
             () =>
             {
                 _wokenAt = cpus.Now;
                 _isWoken = true;
-                RunQueue.Wake(Vcpu, cpus.Now);
+                if (!RunQueue.TryWakeRunning(Vcpu, out _))
+                {
+                    RunQueue.Wake(Vcpu, cpus.Now);
+                }
             });
     }
 }

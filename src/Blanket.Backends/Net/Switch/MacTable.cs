@@ -123,7 +123,8 @@ internal sealed class MacTable
         _learned[port] = 0;
     }
 
-    private static bool IsAged(in Entry entry, uint now) => !entry.IsFixed && unchecked(now - entry.Seen) > MaximumAge;
+    // CPUs know the time at different times: what was seen later is not old.
+    private static bool IsAged(in Entry entry, uint now) => !entry.IsFixed && unchecked((int)(now - entry.Seen)) > MaximumAge;
 
     private int Start(ulong address)
     {

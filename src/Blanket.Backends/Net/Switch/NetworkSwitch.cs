@@ -173,7 +173,8 @@ public sealed class NetworkSwitch
         }
     }
 
-    private uint Seconds => unchecked((uint)(_host.Now / NanosecondsPerSecond));
+    // For each packet, and in minutes: the clock is not read for it.
+    private uint Seconds => unchecked((uint)(_host.LastKnown / NanosecondsPerSecond));
 
     private static ulong ReadAddress(ReadOnlySpan<byte> bytes) =>
         ((ulong)BinaryPrimitives.ReadUInt32BigEndian(bytes) << 16) | BinaryPrimitives.ReadUInt16BigEndian(bytes.Slice(4));
