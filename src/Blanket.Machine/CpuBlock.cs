@@ -77,6 +77,10 @@ public unsafe struct CpuBlock
     [FieldOffset(256)]
     public fixed ulong Exits[64];
 
+    /// <summary>Counters by <see cref="L0Request"/>.</summary>
+    [FieldOffset(768)]
+    public fixed ulong L0Requests[8];
+
     /// <summary>The task state segment (Intel SDM vol. 3, 8.7).</summary>
     [FieldOffset(1024)]
     public fixed byte TaskState[104 + 1];

@@ -30,6 +30,7 @@ public static unsafe class CpuTime
     public static ulong Read()
     {
         CpuBlock* block = Cpu.CurrentBlock();
+        L0Counters.Count(L0Request.Time);
         block->KnownTime = SystemTime.Now;
         block->IsAfterWait = 0;
         return block->KnownTime;

@@ -139,6 +139,7 @@ public sealed class OperatorTests
         string shown = await session.CallAsync("debug-keys", "qregmtxh");
         Assert.Contains("\"other\" state 0", shown, StringComparison.Ordinal);
         Assert.Contains("event audit frames=", shown, StringComparison.Ordinal);
+        Assert.Matches("asked L0: events sent 0, timer set [1-9]", shown);
         Assert.DoesNotContain("Blanket starts", shown, StringComparison.Ordinal);
         await session.CallRefusedAsync(1, "does not fit", "debug-keys", "Z");
     }

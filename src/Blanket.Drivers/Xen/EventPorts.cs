@@ -147,6 +147,7 @@ public sealed class EventPorts
     {
         // struct evtchn_send is one port. An error means that the other end is gone, which the store tells.
         uint argument = port;
+        L0Counters.Count(L0Request.Event);
         _xen.EventChannel(EventChannelOp.Send, ref argument);
     }
 

@@ -27,5 +27,11 @@ internal static unsafe class ExitCounters
                 Log.Line("CPU "u8).Decimal((uint)Cpu.Number).Text(" vector "u8).Decimal(cause).Text(": "u8).Decimal(count).End();
             }
         }
+
+        Log.Line("CPU "u8).Decimal((uint)Cpu.Number).Text(" asked L0: events sent "u8).Decimal(L0Counters.Read(L0Request.Event))
+            .Text(", timer set "u8).Decimal(L0Counters.Read(L0Request.Timer))
+            .Text(", interrupts acknowledged "u8).Decimal(L0Counters.Read(L0Request.Acknowledgement))
+            .Text(", waits "u8).Decimal(L0Counters.Read(L0Request.Wait))
+            .Text(", time read by the work loop "u8).Decimal(L0Counters.Read(L0Request.Time)).End();
     }
 }

@@ -80,6 +80,7 @@ internal static unsafe class WorkLoop
                 continue;
             }
 
+            L0Counters.Count(L0Request.Wait);
             Cpu.WaitForInterrupt();
             CpuTime.EndWait();
         }

@@ -95,7 +95,11 @@ public static class LocalApic
     }
 
     /// <summary>Ends the interrupt of the highest priority that is in service on this CPU.</summary>
-    public static void Acknowledge() => Write(EndOfInterrupt, 0);
+    public static void Acknowledge()
+    {
+        L0Counters.Count(L0Request.Acknowledgement);
+        Write(EndOfInterrupt, 0);
+    }
 
     /// <summary>The error bits since the last call (SDM vol. 3, 11.5.3).</summary>
     internal static uint TakeErrors()

@@ -132,6 +132,7 @@ public static class TimerDevice
     internal static void Set(ulong deadline, ulong now)
     {
         s_armed[Cpu.Number] = deadline;
+        L0Counters.Count(L0Request.Timer);
         if (s_usesDeadline)
         {
             // 0 turns it off (SDM vol. 3, 11.5.4.1).
