@@ -12,7 +12,7 @@ public static class Management
     public const uint Magic = 0x4D4B4C42;
 
     /// <summary>Version of the protocol; a reader accepts exactly its own.</summary>
-    public const ushort Version = 2;
+    public const ushort Version = 3;
 
     /// <summary>Most bytes of a payload.</summary>
     public const int MaximumPayload = 64 * 1024;
@@ -87,7 +87,7 @@ public enum ManagementCommand : ushort
     /// <summary>Offset (8 bytes) and bytes in. Offsets continue where the last one ended.</summary>
     BundleData = 14,
 
-    /// <summary>Nothing in; <see cref="ManagementTarget"/> (Value: domain id, 0 while it waits for memory) out. Starts the guest of the bundle.</summary>
+    /// <summary>Nothing in or out. Starts the guest of the bundle, which the list tells of from then on: its start may yet fail, and it is gone then.</summary>
     BundleStart = 15,
 
     /// <summary>Nothing in; <see cref="ManagementAudit"/> out, which is logged, too.</summary>
@@ -134,8 +134,11 @@ public enum ManagementGuestState : byte
     /// <summary>It stopped and is kept for inspection.</summary>
     Preserved = 4,
 
-    /// <summary>It has no domain yet: its start waits for memory that other guests give up.</summary>
+    /// <summary>It has no domain yet: its start waits for memory that other guests give up, or for the start of another.</summary>
     Waiting = 5,
+
+    /// <summary>It is being built.</summary>
+    Starting = 6,
 }
 
 /// <summary>What a <see cref="ManagementDevice"/> is.</summary>

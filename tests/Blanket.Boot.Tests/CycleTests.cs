@@ -17,6 +17,9 @@ public sealed class CycleTests
 
     private const int DefaultCycles = 20;
     private const int CyclesPerLinux = 20;
+
+    // One of so many is destroyed while it is being built.
+    private const int CyclesPerStart = 4;
     private const int TimeoutSeconds = 3600;
 
     // Enough that requests of several kinds are under way.
@@ -83,7 +86,12 @@ public sealed class CycleTests
         MachinePlan plan = BundleBuilder.Plan([configuration], static _ => { });
         await client.StartAsync(await BundleBuilder.BuildAsync(plan, string.Empty, default), default);
 
-        // Not to wait for anything: at any moment of its work it has to go.
+        // At any moment of its work it has to go, and of its start too.
+        if (seed % CyclesPerStart != 0)
+        {
+            await AwaitAsync(client, static guests => !guests.Any(guest => ManagementClient.IsComing(in guest)), "the kernel's start");
+        }
+
         await Task.Delay(milliseconds);
         await DestroyAsync(client, "kernel");
     }

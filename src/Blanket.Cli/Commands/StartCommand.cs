@@ -15,7 +15,7 @@ namespace Blanket.Cli.Commands;
 /// <summary><c>start</c>: adds a guest to a running instance.</summary>
 internal static class StartCommand
 {
-    private const int PollMilliseconds = 100;
+    private const int PollMilliseconds = 50;
 
     internal static Command Create(Report report)
     {
@@ -24,55 +24,64 @@ internal static class StartCommand
         Command command = new("start", "Start a guest on a running instance.") { file, instance };
         command.SetAction(async (arguments, cancellation) =>
         {
-            Waiting? waiting = null;
+            Start? start = null;
             await InstanceCommand.RunAsync(
                 arguments.GetValue(instance),
-                async (found, client) => waiting = await StartAsync(found, client, arguments.GetRequiredValue(file), report, cancellation).ConfigureAwait(false),
+                async (found, client) => start = await StartAsync(found, client, arguments.GetRequiredValue(file), report, cancellation).ConfigureAwait(false),
                 report,
                 cancellation).ConfigureAwait(false);
-            while (waiting is not null && !await IsStartedAsync(waiting, report, cancellation).ConfigureAwait(false))
-            {
-                await Task.Delay(PollMilliseconds, cancellation).ConfigureAwait(false);
-            }
-
+            await AwaitAsync(start!, report, cancellation).ConfigureAwait(false);
             return ExitStatus.Success;
         });
         return command;
     }
 
-    /// <summary>A guest whose start waits for memory.</summary>
+    /// <summary>A start that is under way.</summary>
     /// <param name="Instance">Where.</param>
-    /// <param name="Name">Its name.</param>
-    /// <param name="LogPosition">Where what is logged of its start begins.</param>
-    private sealed record Waiting(Instance Instance, string Name, ulong LogPosition);
+    /// <param name="Name">The guest's name.</param>
+    /// <param name="LogPosition">Where what is logged of it begins.</param>
+    private sealed record Start(Instance Instance, string Name, ulong LogPosition);
 
-    /// <summary>Whether a start has come to its end. Other commands have their turn before the next look.</summary>
+    /// <summary>Waits until a start has come to its end, and says so. Other commands have their turns between two looks.</summary>
     /// <exception cref="HostException">The guest could not be started; the log, which is shown, says why.</exception>
-    private static async Task<bool> IsStartedAsync(Waiting waiting, Report report, CancellationToken cancellation)
+    private static async Task AwaitAsync(Start start, Report report, CancellationToken cancellation)
     {
-        using ManagementClient client = await ManagementClient.ConnectAsync(waiting.Instance, static () => { }, cancellation).ConfigureAwait(false);
-        IEnumerable<ManagementGuest> guests = await client.ListAsync(cancellation).ConfigureAwait(false);
-        ManagementGuest[] found = [.. guests.Where(guest => ManagementClient.NameOf(guest.Name) == waiting.Name)];
-        if (found.Length != 0)
+        bool isTold = false;
+        ManagementGuest guest = await LookAsync(start, report, cancellation).ConfigureAwait(false);
+
+        // What became of one that is being torn down already, its log says when it is gone.
+        while (ManagementClient.IsComing(in guest) || guest.State == ManagementGuestState.Dying)
         {
-            if (found[0].State != ManagementGuestState.Waiting)
+            if (guest.State == ManagementGuestState.Waiting && !isTold)
             {
-                ReportStart(report, waiting.Name, found[0].DomainId);
+                report.Warning($"{start.Name} waits for memory that other guests give up, or for the start of another");
+                isTold = true;
             }
 
-            return found[0].State != ManagementGuestState.Waiting;
+            await Task.Delay(PollMilliseconds, cancellation).ConfigureAwait(false);
+            guest = await LookAsync(start, report, cancellation).ConfigureAwait(false);
         }
 
-        await LogCommands.ShowAsync(client, waiting.LogPosition, report, cancellation).ConfigureAwait(false);
-        using GuestParts machine = await GuestParts.OpenAsync(waiting.Instance, cancellation).ConfigureAwait(false);
-        await ReleaseAsync(client, machine, cancellation).ConfigureAwait(false);
-        throw new HostException($"{waiting.Name} is not there: it could not be started, or has ended already");
+        report.Line(FormattableString.Invariant($"{start.Name}: started as domain {guest.DomainId}"));
     }
 
-    private static void ReportStart(Report report, string name, ulong domain) => report.Line(FormattableString.Invariant($"{name}: started as domain {domain}"));
+    private static async Task<ManagementGuest> LookAsync(Start start, Report report, CancellationToken cancellation)
+    {
+        using ManagementClient client = await ManagementClient.ConnectAsync(start.Instance, static () => { }, cancellation).ConfigureAwait(false);
+        IEnumerable<ManagementGuest> guests = await client.ListAsync(cancellation).ConfigureAwait(false);
+        ManagementGuest[] found = [.. guests.Where(guest => ManagementClient.NameOf(guest.Name) == start.Name)];
+        if (found.Length != 0)
+        {
+            return found[0];
+        }
 
-    /// <returns>What to wait for, if it does not run yet.</returns>
-    private static async Task<Waiting?> StartAsync(Instance instance, ManagementClient client, string file, Report report, CancellationToken cancellation)
+        await LogCommands.ShowAsync(client, start.LogPosition, report, cancellation).ConfigureAwait(false);
+        using GuestParts machine = await GuestParts.OpenAsync(start.Instance, cancellation).ConfigureAwait(false);
+        await ReleaseAsync(client, machine, cancellation).ConfigureAwait(false);
+        throw new HostException($"{start.Name} is not there: it could not be started, or has ended already");
+    }
+
+    private static async Task<Start> StartAsync(Instance instance, ManagementClient client, string file, Report report, CancellationToken cancellation)
     {
         MachinePlan plan = BundleBuilder.Plan([file], report.Warning);
         PlannedGuest guest = plan.Guests[0];
@@ -88,7 +97,7 @@ internal static class StartCommand
         try
         {
             PlannedGuest added = await machine.AddAsync(guest, cancellation).ConfigureAwait(false);
-            return await StartAsync(instance, client, plan.With(added), name, report, cancellation).ConfigureAwait(false);
+            return await SendAsync(instance, client, plan.With(added), name, report, cancellation).ConfigureAwait(false);
         }
         catch
         {
@@ -104,22 +113,15 @@ internal static class StartCommand
         await machine.RemoveOthersAsync([.. guests.Select(guest => ManagementClient.NameOf(guest.Name))], cancellation).ConfigureAwait(false);
     }
 
-    private static async Task<Waiting?> StartAsync(
+    private static async Task<Start> SendAsync(
         Instance instance, ManagementClient client, MachinePlan plan, string name, Report report, CancellationToken cancellation)
     {
         byte[] bundle = await BundleBuilder.BuildAsync(plan, string.Empty, cancellation).ConfigureAwait(false);
         ulong end = await LogCommands.EndAsync(client, cancellation).ConfigureAwait(false);
         try
         {
-            ulong domain = await client.StartAsync(bundle, cancellation).ConfigureAwait(false);
-            if (domain == 0)
-            {
-                report.Warning($"{name} waits for memory that other guests give up");
-                return new Waiting(instance, name, end);
-            }
-
-            ReportStart(report, name, domain);
-            return null;
+            await client.StartAsync(bundle, cancellation).ConfigureAwait(false);
+            return new Start(instance, name, end);
         }
         catch (ManagementException)
         {

@@ -8,6 +8,9 @@ public enum BuildStatus : byte
     /// <summary>The domain is ready to run.</summary>
     Ok,
 
+    /// <summary>Not done yet: to be gone on with.</summary>
+    Unfinished,
+
     /// <summary>Not a 64-bit little-endian x86-64 ELF file.</summary>
     NotElf64,
 

@@ -1,5 +1,6 @@
 using Blanket.Abi.Xen;
 using Blanket.Core.Domains;
+using Blanket.Core.Hypercalls;
 using Blanket.Core.Memory;
 using Blanket.Machine;
 
@@ -7,7 +8,7 @@ namespace Blanket.Core.Building;
 
 /// <summary>
 /// Builds a 64-bit PV domain from a kernel image: memory, kernel, ramdisk, p2m list, start_info, page tables, first vCPU
-/// (xen.h, "Start-of-day memory layout"). Kernel and ramdisk are not trusted.
+/// (xen.h, "Start-of-day memory layout"), bit by bit, so that others have the CPU in between. Kernel and ramdisk are not trusted.
 /// </summary>
 public static class DomainBuilder
 {
@@ -15,36 +16,51 @@ public static class DomainBuilder
     private const ulong DebugStatusDefault = 0xffff0ff0;
     private const ulong DebugControlDefault = 0x400;
 
-    /// <summary>Builds a domain that has no memory yet; its vCPU 0 is initialised and down. After a failure the domain keeps what it got; destroying it returns that.</summary>
+    /// <summary>Plans a domain.</summary>
+    /// <returns><see cref="BuildStatus.Ok"/>: go on with <see cref="Continue"/>, until that ends or <see cref="Abandon"/>. Otherwise why it cannot be.</returns>
+    public static BuildStatus Begin(scoped in BuildRequest request, out BuildProgress progress)
+    {
+        progress = new BuildProgress { Order = BuilderMemory.MaximumOrder };
+        BuildStatus status = Plan(request, out _, out progress.Kernel, out progress.Layout);
+        return status == BuildStatus.Ok && !DomainPages.TryCreate(out progress.Pages) ? BuildStatus.OutOfMemory : status;
+    }
+
+    /// <summary>
+    /// Goes on with the building of a domain that has no memory but what this gave it, until it is done or <see cref="Preemption.IsNeeded"/>; each go does
+    /// something. In the end its vCPU 0 is initialised and down. After a failure the domain keeps what it got; destroying it returns that.
+    /// </summary>
     /// <param name="domain">The domain, with its vCPU 0, its shared_info and its limit of memory.</param>
-    /// <param name="request">What to build it from.</param>
-    /// <param name="result">What others have to know about it.</param>
-    public static BuildStatus Build(Domain domain, scoped in BuildRequest request, out BuildResult result)
+    /// <param name="request">What to build it from: the same each time.</param>
+    /// <param name="progress">From <see cref="Begin"/>; of no more use after any answer but <see cref="BuildStatus.Unfinished"/>.</param>
+    /// <param name="result">What others have to know about it, when it is done.</param>
+    public static BuildStatus Continue(Domain domain, scoped in BuildRequest request, ref BuildProgress progress, out BuildResult result)
     {
         result = default;
-        BuildStatus status = Plan(request, out ElfImage image, out KernelParameters kernel, out DomainLayout layout);
-        if (status != BuildStatus.Ok)
-        {
-            return status;
-        }
-
-        if (!DomainPages.TryCreate(out DomainPages pages))
-        {
-            return BuildStatus.OutOfMemory;
-        }
-
-        status = Fill(domain, request, image, kernel, layout, pages);
+        BuildStatus status = Fill(domain, request, ref progress);
         if (status == BuildStatus.Ok)
         {
-            result.StoreFrame = pages.Frame(layout.StorePfn);
-            result.ConsoleFrame = pages.Frame(layout.ConsolePfn);
-            result.RootFrame = pages.Frame(layout.RootPfn);
+            ref readonly DomainLayout layout = ref progress.Layout;
+            result.StoreFrame = progress.Pages.Frame(layout.StorePfn);
+            result.ConsoleFrame = progress.Pages.Frame(layout.ConsolePfn);
+            result.RootFrame = progress.Pages.Frame(layout.RootPfn);
             result.StartInfoAddress = AddressOf(layout, layout.StartInfoPfn);
-            result.Entry = kernel.Entry;
+            result.Entry = progress.Kernel.Entry;
+            status = StartFirstVcpu(domain, layout, result);
         }
 
-        pages.Release();
-        return status == BuildStatus.Ok ? StartFirstVcpu(domain, layout, result) : status;
+        if (status != BuildStatus.Unfinished)
+        {
+            Abandon(ref progress);
+        }
+
+        return status;
+    }
+
+    /// <summary>Ends an unfinished construction; the domain keeps what it got.</summary>
+    public static void Abandon(ref BuildProgress progress)
+    {
+        progress.Pages.Release();
+        progress = default;
     }
 
     /// <summary>Whether a kernel could be started with this memory; nothing is allocated.</summary>
@@ -77,31 +93,47 @@ public static class DomainBuilder
             : status;
     }
 
-    private static BuildStatus Fill(
-        Domain domain, in BuildRequest request, in ElfImage image, in KernelParameters kernel, in DomainLayout layout, in DomainPages pages)
+    private static BuildStatus Fill(Domain domain, in BuildRequest request, ref BuildProgress progress)
     {
-        if (!BuilderMemory.TryPopulate(domain, layout, request.Pages, pages))
+        ref readonly DomainLayout layout = ref progress.Layout;
+        ref StepProgress steps = ref progress.Steps;
+        DomainPages pages = progress.Pages;
+        steps.Restart();
+        BuildStatus status = BuilderMemory.Populate(domain, layout, request.Pages, pages, ref steps, ref progress.Order);
+        if (status == BuildStatus.Ok)
         {
-            return BuildStatus.OutOfMemory;
+            status = ElfImage.Open(request.Kernel, out ElfImage image);
+            status = status == BuildStatus.Ok ? KernelLoader.Load(image, progress.Kernel, pages, ref steps) : status;
         }
 
-        BuildStatus status = KernelLoader.Load(image, kernel, pages);
         if (status != BuildStatus.Ok)
         {
             return status;
         }
 
-        pages.Write(layout.RamdiskPfn << Cpu.PageShift, request.Ramdisk);
-        StartInfoPage.Write(request, domain.SharedInfoFrame, layout, pages);
-        StartInfoPage.MaskEvents(domain.SharedInfoFrame);
+        if (!pages.TryWrite(layout.RamdiskPfn << Cpu.PageShift, request.Ramdisk, ref steps))
+        {
+            return BuildStatus.Unfinished;
+        }
+
+        if (steps.TryEnter())
+        {
+            StartInfoPage.Write(request, domain.SharedInfoFrame, layout, pages);
+            StartInfoPage.MaskEvents(domain.SharedInfoFrame);
+            WriteHypercallPage(progress.Kernel, pages);
+            steps.Leave();
+        }
+
+        return InitialPageTables.TryWrite(layout, pages, ref steps) ? BuildStatus.Ok : BuildStatus.Unfinished;
+    }
+
+    private static void WriteHypercallPage(in KernelParameters kernel, in DomainPages pages)
+    {
         if (kernel.HypercallPage != KernelParameters.Unset)
         {
             ulong pfn = (kernel.HypercallPage - kernel.VirtualBase) >> Cpu.PageShift;
             HypercallPage.Write(PhysicalMemory.Frame(pages.Frame(pfn)));
         }
-
-        InitialPageTables.Write(layout, pages);
-        return BuildStatus.Ok;
     }
 
     private static BuildStatus StartFirstVcpu(Domain domain, in DomainLayout layout, in BuildResult result)
@@ -112,9 +144,10 @@ public static class DomainBuilder
             return BuildStatus.ContextRefused;
         }
 
-        if (RootTable.Install(vcpu, result.RootFrame) != 0)
+        int error = RootTable.Install(vcpu, result.RootFrame);
+        if (error != 0)
         {
-            return BuildStatus.PageTablesRefused;
+            return error == -Errno.ERESTART ? BuildStatus.Unfinished : BuildStatus.PageTablesRefused;
         }
 
         VcpuGuestContext context = default;

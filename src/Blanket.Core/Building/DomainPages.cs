@@ -1,5 +1,6 @@
 using System;
 using System.Runtime.InteropServices;
+using Blanket.Core.Hypercalls;
 using Blanket.Machine;
 
 namespace Blanket.Core.Building;
@@ -18,6 +19,7 @@ public struct DomainPages
 
     private const int LeafShift = 9;
     private const ulong IndexMask = PerLeaf - 1;
+    private const int BytesBetweenChecks = 32 << 10;
 
     private ulong _root;
 
@@ -92,6 +94,31 @@ public struct DomainPages
             bytes = bytes.Slice(here);
             address += (ulong)here;
         }
+    }
+
+    /// <summary>Copies bytes to a pseudo-physical address, in a step that stops when <see cref="Preemption.IsNeeded"/>.</summary>
+    /// <returns>Whether all are there.</returns>
+    internal readonly bool TryWrite(ulong address, ReadOnlySpan<byte> bytes, ref StepProgress steps)
+    {
+        if (!steps.TryEnter())
+        {
+            return true;
+        }
+
+        while (steps.Part < (ulong)bytes.Length)
+        {
+            int done = (int)steps.Part;
+            int here = Math.Min(bytes.Length - done, BytesBetweenChecks);
+            Write(address + (ulong)done, bytes.Slice(done, here));
+            steps.Part += (ulong)here;
+            if (Preemption.IsNeeded)
+            {
+                return false;
+            }
+        }
+
+        steps.Leave();
+        return true;
     }
 
     /// <summary>Writes a value to a pseudo-physical address.</summary>

@@ -1,4 +1,5 @@
 using System;
+using Blanket.Core.Hypercalls;
 using Blanket.Machine;
 
 namespace Blanket.Core.Building;
@@ -20,18 +21,21 @@ internal static class InitialPageTables
     private const int TopLevel = 4;
 
     /// <summary>Fills the tables, whose pages are zeroed. Page tables are mapped read-only, everything else writable.</summary>
-    internal static void Write(in DomainLayout layout, in DomainPages pages)
+    /// <returns>Whether all is written; if not, it stopped because <see cref="Preemption.IsNeeded"/>.</returns>
+    internal static bool TryWrite(in DomainLayout layout, in DomainPages pages, ref StepProgress steps)
     {
-        LinkTables(layout, pages, layout.MainTables);
-        LinkTables(layout, pages, layout.P2MTables);
-        MapPages(layout, pages, layout.VirtualBase, 0, layout.RootPfn, writable: true);
-        MapPages(layout, pages, AddressOf(layout, layout.RootPfn), layout.RootPfn, layout.PageTablePages, writable: false);
-        ulong behind = layout.RootPfn + layout.PageTablePages;
-        MapPages(layout, pages, AddressOf(layout, behind), behind, layout.MappedPages - behind, writable: true);
-        if (layout.P2MIsApart)
+        if (steps.TryEnter())
         {
-            MapPages(layout, pages, layout.P2MAddress, layout.P2MPfn, layout.P2MPages, writable: true);
+            LinkTables(layout, pages, layout.MainTables);
+            LinkTables(layout, pages, layout.P2MTables);
+            steps.Leave();
         }
+
+        ulong behind = layout.RootPfn + layout.PageTablePages;
+        return TryMap(layout, pages, layout.VirtualBase, 0, layout.RootPfn, writable: true, ref steps)
+            && TryMap(layout, pages, AddressOf(layout, layout.RootPfn), layout.RootPfn, layout.PageTablePages, writable: false, ref steps)
+            && TryMap(layout, pages, AddressOf(layout, behind), behind, layout.MappedPages - behind, writable: true, ref steps)
+            && (!layout.P2MIsApart || TryMap(layout, pages, layout.P2MAddress, layout.P2MPfn, layout.P2MPages, writable: true, ref steps));
     }
 
     private static ulong AddressOf(in DomainLayout layout, ulong pfn) => unchecked(layout.VirtualBase + (pfn << Cpu.PageShift));
@@ -54,23 +58,34 @@ internal static class InitialPageTables
         }
     }
 
-    private static void MapPages(
-        in DomainLayout layout, in DomainPages pages, ulong address, ulong pfn, ulong count, bool writable)
+    private static bool TryMap(
+        in DomainLayout layout, in DomainPages pages, ulong start, ulong pfn, ulong count, bool writable, ref StepProgress steps)
     {
-        ulong flags = writable ? PageFlags : ReadOnlyPageFlags;
-        while (count > 0)
+        if (!steps.TryEnter())
         {
+            return true;
+        }
+
+        ulong flags = writable ? PageFlags : ReadOnlyPageFlags;
+        while (steps.Part < count)
+        {
+            ulong address = unchecked(start + (steps.Part << Cpu.PageShift));
             Span<ulong> table = pages.Entries(layout.TablePfn(1, PageTableRange.Index(address, 1)));
             int at = (int)((address >> Cpu.PageShift) & (EntriesPerTable - 1));
-            int here = (int)Math.Min(count, (ulong)(EntriesPerTable - at));
+            int here = (int)Math.Min(count - steps.Part, (ulong)(EntriesPerTable - at));
             for (int i = 0; i < here; i++)
             {
-                table[at + i] = (pages.Frame(pfn + (ulong)i) << Cpu.PageShift) | flags;
+                table[at + i] = (pages.Frame(pfn + steps.Part + (ulong)i) << Cpu.PageShift) | flags;
             }
 
-            address = unchecked(address + ((ulong)here << Cpu.PageShift));
-            pfn += (ulong)here;
-            count -= (ulong)here;
+            steps.Part += (ulong)here;
+            if (Preemption.IsNeeded)
+            {
+                return false;
+            }
         }
+
+        steps.Leave();
+        return true;
     }
 }

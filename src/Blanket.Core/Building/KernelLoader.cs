@@ -8,7 +8,8 @@ namespace Blanket.Core.Building;
 internal static class KernelLoader
 {
     /// <summary>Copies all segments, and the symbols if the kernel wants them. The pages are zeroed before.</summary>
-    internal static BuildStatus Load(in ElfImage image, in KernelParameters kernel, in DomainPages pages)
+    /// <returns><see cref="BuildStatus.Ok"/>, <see cref="BuildStatus.Unfinished"/>, or <see cref="BuildStatus.BrokenElf"/>.</returns>
+    internal static BuildStatus Load(in ElfImage image, in KernelParameters kernel, in DomainPages pages, ref StepProgress steps)
     {
         // Segments that overlap could make the copy cost more than the kernel is long: allow twice its length, as Xen's loader does.
         ulong budget = 2 * (kernel.KernelEnd - kernel.KernelStart);
@@ -32,16 +33,15 @@ internal static class KernelLoader
 
             budget -= segment.MemorySize;
             ulong address = PhysicalAddress(kernel, segment.PhysicalAddress);
-            pages.Write(address, bytes);
+            if (!pages.TryWrite(address, bytes, ref steps))
+            {
+                return BuildStatus.Unfinished;
+            }
+
             end = Math.Max(end, address + segment.MemorySize);
         }
 
-        if (kernel.WantsSymbols)
-        {
-            SymbolTable.Load(image, pages, end);
-        }
-
-        return BuildStatus.Ok;
+        return !kernel.WantsSymbols || SymbolTable.TryLoad(image, pages, end, ref steps) ? BuildStatus.Ok : BuildStatus.Unfinished;
     }
 
     // The page number space starts at the virtual base; the kernel reader has checked that the segments lie behind it.

@@ -31,26 +31,43 @@ internal static class SymbolTable
     }
 
     /// <summary>Copies the symbol table behind a kernel.</summary>
+    /// <param name="image">The kernel.</param>
+    /// <param name="pages">Where to.</param>
     /// <param name="end">Pseudo-physical address at which the kernel's segments end.</param>
-    internal static void Load(in ElfImage image, in DomainPages pages, ulong end)
+    /// <param name="steps">Three steps, or none when the file has no usable symbol table.</param>
+    /// <returns>Whether it is done.</returns>
+    internal static bool TryLoad(in ElfImage image, in DomainPages pages, ulong end, ref StepProgress steps)
     {
         if (!TryFind(image, out Elf64SectionHeader symbols, out Elf64SectionHeader strings)
             || !image.TryGetBytes(symbols.Offset, symbols.Size, out ReadOnlySpan<byte> symbolBytes)
             || !image.TryGetBytes(strings.Offset, strings.Size, out ReadOnlySpan<byte> stringBytes)
             || !image.TryGetBytes(0, HeaderSize, out ReadOnlySpan<byte> headerBytes))
         {
-            return;
+            return true;
         }
 
         ulong start = Aligned(end);
         ulong stringsAt = StringsAt(symbols);
-        pages.Write(start + SymbolsAt, symbolBytes);
-        pages.Write(start + stringsAt, stringBytes);
+        if (!pages.TryWrite(start + SymbolsAt, symbolBytes, ref steps) || !pages.TryWrite(start + stringsAt, stringBytes, ref steps))
+        {
+            return false;
+        }
 
+        if (steps.TryEnter())
+        {
+            WriteHeaders(pages, start, stringsAt, MemoryMarshal.Read<Elf64Header>(headerBytes), symbols, strings);
+            steps.Leave();
+        }
+
+        return true;
+    }
+
+    private static void WriteHeaders(
+        in DomainPages pages, ulong start, ulong stringsAt, Elf64Header header, Elf64SectionHeader symbols, Elf64SectionHeader strings)
+    {
         symbols.Offset = SymbolsAt - SizeField;
         symbols.Link = 2;
         strings.Offset = stringsAt - SizeField;
-        Elf64Header header = MemoryMarshal.Read<Elf64Header>(headerBytes);
         header.HeaderSize = HeaderSize;
         header.Version = 1;
         header.ProgramHeaderOffset = 0;

@@ -1,5 +1,4 @@
 using System;
-using System.Runtime.InteropServices;
 
 namespace Blanket.Core.Bundles;
 
@@ -7,7 +6,6 @@ namespace Blanket.Core.Bundles;
 public static class BundleChecksum
 {
     private const uint Crc32CReversedPolynomial = 0x82F63B78;
-    private const int WordSize = sizeof(ulong);
 
     /// <summary>CRC-32C of <paramref name="metadata"/> as if the four bytes at <paramref name="field"/> were zero.</summary>
     public static uint OfMetadata(ReadOnlySpan<byte> metadata, int field)
@@ -26,39 +24,14 @@ public static class BundleChecksum
         return ~crc;
     }
 
-    /// <summary>
-    /// Checksum of a blob: a Fletcher sum over its 64-bit words, the last one padded with zeroes. It is there to catch
-    /// a broken transfer, and costs two additions a word, because kernels and ramdisks are tens of megabytes.
-    /// </summary>
+    /// <summary>Checksum of a blob, in one go (<see cref="BlobChecksum"/>).</summary>
     public static ulong OfBlob(ReadOnlySpan<byte> content)
     {
-        unchecked
+        BlobChecksum checksum = default;
+        while (!checksum.TryAdd(content))
         {
-            ulong sum = (ulong)content.Length;
-            ulong sumOfSums = 0;
-
-            // x86 is little-endian, on the host as well.
-            ReadOnlySpan<ulong> words = MemoryMarshal.Cast<byte, ulong>(content);
-            for (int i = 0; i < words.Length; i++)
-            {
-                sum += words[i];
-                sumOfSums += sum;
-            }
-
-            sum += LastWord(content.Slice(words.Length * WordSize));
-            sumOfSums += sum;
-            return sum ^ ((sumOfSums << 32) | (sumOfSums >> 32));
-        }
-    }
-
-    private static ulong LastWord(ReadOnlySpan<byte> bytes)
-    {
-        ulong word = 0;
-        for (int i = 0; i < bytes.Length; i++)
-        {
-            word |= (ulong)bytes[i] << (8 * i);
         }
 
-        return word;
+        return checksum.Value;
     }
 }

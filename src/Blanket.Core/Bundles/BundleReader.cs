@@ -6,8 +6,8 @@ namespace Blanket.Core.Bundles;
 
 /// <summary>
 /// A checked view of a boot bundle in memory. <see cref="Open"/> checks the whole metadata once; what the members return
-/// afterwards is within the ranges that the record types state. Blobs are checked when they are taken, because each
-/// check reads the blob. The memory must not change while the reader is in use.
+/// afterwards is within the ranges that the record types state. Blobs are compared with their checksums (<see cref="BlobChecksum"/>) by who
+/// uses them, because that reads the whole blob. The memory must not change while the reader is in use.
 /// </summary>
 public readonly ref struct BundleReader
 {
@@ -65,24 +65,15 @@ public readonly ref struct BundleReader
     /// <summary>An affinity mask; a guest's are numbered from its FirstAffinity.</summary>
     public BootBundleAffinity Affinity(int index) => Record<BootBundleAffinity>(_header.Affinities, index);
 
-    /// <summary>Where a blob is; offsets count from the first byte of the bundle.</summary>
-    public BootBundleBlob Blob(uint index) => Record<BootBundleBlob>(_header.Blobs, (int)index);
+    /// <summary>Where a blob is; offsets count from the first byte of the bundle. Nothing for <see cref="BootBundle.None"/>.</summary>
+    public BootBundleBlob Blob(uint index) => index == BootBundle.None ? default : Record<BootBundleBlob>(_header.Blobs, (int)index);
 
     /// <summary>The bytes of a blob, not compared with its checksum; empty for <see cref="BootBundle.None"/>.</summary>
     public ReadOnlySpan<byte> Content(uint index)
     {
-        if (index == BootBundle.None)
-        {
-            return default;
-        }
-
         BootBundleBlob blob = Blob(index);
         return _bundle.Slice((int)blob.Offset, (int)blob.Length);
     }
-
-    /// <summary>Whether a blob's bytes are those that its checksum was made of; reads the whole blob.</summary>
-    public bool IsIntact(uint index) =>
-        index == BootBundle.None || BundleChecksum.OfBlob(Content(index)) == Blob(index).Checksum;
 
     /// <summary>The global options text, without NUL; empty when there is none. Not compared with its checksum.</summary>
     public ReadOnlySpan<byte> Options => Content(_header.Options);

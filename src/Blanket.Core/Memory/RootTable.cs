@@ -11,10 +11,9 @@ namespace Blanket.Core.Memory;
 public static class RootTable
 {
     /// <summary>
-    /// Gives a vCPU that does not run yet its first kernel root and pins it, as guests find it. Validates everything below it in
-    /// one go.
+    /// Gives a vCPU that does not run yet its first kernel root and pins it, as guests find it. Validates everything below it.
     /// </summary>
-    /// <returns>0, or an error: the tables are not right, or the vCPU has a root already.</returns>
+    /// <returns>0; -ERESTART when it should be called again; other errors: the tables are not right, or the vCPU has a root already.</returns>
     public static int Install(Vcpu vcpu, ulong frame)
     {
         if (vcpu.KernelRoot != 0 || frame == 0)
@@ -24,16 +23,8 @@ public static class RootTable
 
         Domain domain = vcpu.Domain;
         domain.PageTableLock.Acquire();
-        int result = GetRoot(vcpu, frame);
-        while (result == -Errno.ERESTART || vcpu.PendingTableFrame != 0)
-        {
-            int finished = PendingTable.FinishLocked(vcpu, domain);
-            if (finished == 0 && result == -Errno.ERESTART)
-            {
-                result = GetRoot(vcpu, frame);
-            }
-        }
-
+        int result = PendingTable.FinishLocked(vcpu, domain);
+        result = result == 0 ? GetRoot(vcpu, frame) : result;
         if (result == 0)
         {
             vcpu.KernelRoot = frame;

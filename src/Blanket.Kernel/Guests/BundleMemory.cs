@@ -1,3 +1,4 @@
+using Blanket.Abi;
 using Blanket.Core.Bundles;
 using Blanket.Machine;
 
@@ -25,6 +26,9 @@ internal struct BundleMemory
 
     /// <summary>Its bytes.</summary>
     internal readonly System.Span<byte> Bytes => PhysicalMemory.Bytes(_address, _length);
+
+    /// <summary>The bytes of one of its blobs.</summary>
+    internal readonly System.ReadOnlySpan<byte> Content(in BootBundleBlob blob) => Bytes.Slice((int)blob.Offset, (int)blob.Length);
 
     /// <summary>Opens it; it is checked at every use, though it is nobody's to change.</summary>
     internal readonly BundleStatus Open(out BundleReader reader) => BundleReader.Open(Bytes, out reader);

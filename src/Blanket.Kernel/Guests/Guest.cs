@@ -56,10 +56,13 @@ internal sealed class Guest : DomainObserver
     /// <summary>Its domain; null while it is stopped.</summary>
     internal Domain? Domain;
 
+    /// <summary>How far its start is.</summary>
+    internal GuestStart Start;
+
     /// <summary>How far its teardown is.</summary>
     internal TeardownStep Teardown;
 
-    /// <summary>Its teardown is to go on in the next turn of <see cref="GuestManager.LongWork"/>.</summary>
+    /// <summary>Its start or its teardown is to go on in the next turn of <see cref="GuestManager.LongWork"/>.</summary>
     internal bool AwaitsTurn;
 
     /// <summary>What its teardown waits for at last.</summary>

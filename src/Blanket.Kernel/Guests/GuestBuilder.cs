@@ -5,6 +5,7 @@ using Blanket.Core.Building;
 using Blanket.Core.Bundles;
 using Blanket.Core.Domains;
 using Blanket.Core.Events;
+using Blanket.Core.Hypercalls;
 using Blanket.Core.Memory;
 using Blanket.Core.Scheduling;
 using Blanket.Core.Time;
@@ -14,7 +15,10 @@ using Blanket.Machine;
 
 namespace Blanket.Kernel.Guests;
 
-/// <summary>Makes a guest's domain: what a toolstack does for a PV domain (docs/architecture.md, "Starting a guest").</summary>
+/// <summary>
+/// Makes a guest's domain, step by step, so that other guests run in between: what a toolstack does for a PV domain (docs/architecture.md,
+/// "Starting a guest").
+/// </summary>
 internal static class GuestBuilder
 {
     private const uint ReservedConsole = 0;
@@ -22,63 +26,164 @@ internal static class GuestBuilder
     private const ulong BytesPerKiB = 1024;
     private static ushort s_lastDomainId;
 
-    /// <summary>Builds and starts a domain for a guest, of the frames that are claimed for it. On false the domain, if any, is to be torn down; the log says why.</summary>
-    internal static bool Start(Guest guest)
+    /// <summary>Goes on with the start of a guest, of the frames that are claimed for it, until work is pending on this CPU.</summary>
+    internal static StartResult Run(Guest guest)
+    {
+        StartResult result = RunSteps(guest, ref guest.Start);
+        if (result == StartResult.Failed)
+        {
+            EndClaim(guest);
+        }
+
+        return result;
+    }
+
+    /// <summary>Ends an unfinished start; the guest's domain, if it has one, is to be torn down.</summary>
+    internal static void Abandon(Guest guest)
+    {
+        if (guest.Start.Step == StartStep.Memory)
+        {
+            DomainBuilder.Abandon(ref guest.Start.Build);
+        }
+
+        EndClaim(guest);
+    }
+
+    private static void EndClaim(Guest guest)
+    {
+        if (guest.Domain != null)
+        {
+            guest.Domain.HasClaim = false;
+        }
+    }
+
+    private static StartResult RunSteps(Guest guest, ref GuestStart start)
+    {
+        while (true)
+        {
+            StartResult result = RunStep(guest, ref start);
+            if (result != StartResult.Done || start.Step == StartStep.Devices)
+            {
+                return result;
+            }
+
+            start.Step++;
+            if (Preemption.IsNeeded)
+            {
+                return StartResult.Unfinished;
+            }
+        }
+    }
+
+    private static StartResult RunStep(Guest guest, ref GuestStart start) => start.Step switch
+    {
+        StartStep.Bundle => OpenBundle(guest, ref start),
+        StartStep.Kernel => Compare(guest, ref start, in start.Kernel),
+        StartStep.Ramdisk => Compare(guest, ref start, in start.Ramdisk),
+        StartStep.Domain => MakeDomain(guest, ref start),
+        StartStep.Plan => Plan(guest, ref start),
+        StartStep.Memory => BuildMemory(guest, ref start),
+        _ => Connect(guest, ref start),
+    };
+
+    private static StartResult OpenBundle(Guest guest, ref GuestStart start)
     {
         if (guest.Bundle.Length == 0 || guest.Bundle.Open(out BundleReader bundle) != BundleStatus.Ok)
         {
             return Fail(guest, "its boot bundle is gone or broken"u8);
         }
 
-        if (!bundle.IsIntact(guest.Record.Kernel) || !bundle.IsIntact(guest.Record.Ramdisk))
+        start.Kernel = bundle.Blob(guest.Record.Kernel);
+        start.Ramdisk = bundle.Blob(guest.Record.Ramdisk);
+        start.CommandLine = bundle.Blob(guest.Record.CommandLine);
+        return StartResult.Done;
+    }
+
+    private static StartResult Compare(Guest guest, ref GuestStart start, in BootBundleBlob blob)
+    {
+        if (blob.Length != 0)
         {
-            return Fail(guest, "its kernel or ramdisk in the boot bundle is damaged"u8);
+            if (!start.Checksum.TryAdd(guest.Bundle.Content(in blob)))
+            {
+                return StartResult.Unfinished;
+            }
+
+            if (start.Checksum.Value != blob.Checksum)
+            {
+                return Fail(guest, "its kernel or ramdisk in the boot bundle is damaged"u8);
+            }
         }
 
+        start.Checksum = default;
+        return StartResult.Done;
+    }
+
+    private static StartResult MakeDomain(Guest guest, ref GuestStart start)
+    {
         if (!CreateDomain(guest))
         {
             return Fail(guest, "not enough memory for its records"u8);
         }
 
         Domain domain = guest.Domain!;
-        if (!TryShareInfo(domain)
-            || ServiceChannels.AllocateUnbound(domain, out uint storePort) != 0
-            || ServiceChannels.AllocateUnbound(domain, out uint consolePort) != 0)
+        return TryShareInfo(domain)
+            && ServiceChannels.AllocateUnbound(domain, out start.StorePort) == 0
+            && ServiceChannels.AllocateUnbound(domain, out start.ConsolePort) == 0
+            ? StartResult.Done
+            : Fail(guest, "not enough memory for its shared pages"u8);
+    }
+
+    private static StartResult Plan(Guest guest, ref GuestStart start)
+    {
+        BuildRequest request = RequestOf(guest, in start);
+        BuildStatus status = DomainBuilder.Begin(in request, out start.Build);
+        guest.Domain!.HasClaim = true;
+        return status == BuildStatus.Ok ? StartResult.Done : Fail(guest, BuildStatusText.Describe(status));
+    }
+
+    private static StartResult BuildMemory(Guest guest, ref GuestStart start)
+    {
+        BuildRequest request = RequestOf(guest, in start);
+        BuildStatus status = DomainBuilder.Continue(guest.Domain!, in request, ref start.Build, out start.Built);
+        if (status == BuildStatus.Unfinished)
         {
-            return Fail(guest, "not enough memory for its shared pages"u8);
+            return StartResult.Unfinished;
         }
 
-        BuildRequest request = new()
-        {
-            Kernel = bundle.Content(guest.Record.Kernel),
-            Ramdisk = bundle.Content(guest.Record.Ramdisk),
-            CommandLine = bundle.Content(guest.Record.CommandLine),
-            Pages = guest.Record.MemoryKiB * BytesPerKiB >> Cpu.PageShift,
-            StorePort = storePort,
-            ConsolePort = consolePort,
-        };
-        domain.HasClaim = true;
-        BuildStatus status = DomainBuilder.Build(domain, in request, out BuildResult result);
-        domain.HasClaim = false;
-        if (status != BuildStatus.Ok)
-        {
-            return Fail(guest, BuildStatusText.Describe(status));
-        }
+        return status == BuildStatus.Ok ? StartResult.Done : Fail(guest, BuildStatusText.Describe(status));
+    }
 
-        domain.Grants!.Preset(ReservedConsole, DomainId.Services, result.ConsoleFrame);
-        domain.Grants.Preset(ReservedStore, DomainId.Services, result.StoreFrame);
-        if (!TryConnectStore(guest, domain, result.StoreFrame, storePort))
+    private static BuildRequest RequestOf(Guest guest, in GuestStart start) => new()
+    {
+        Kernel = guest.Bundle.Content(in start.Kernel),
+        Ramdisk = guest.Bundle.Content(in start.Ramdisk),
+        CommandLine = guest.Bundle.Content(in start.CommandLine),
+        Pages = guest.Record.MemoryKiB * BytesPerKiB >> Cpu.PageShift,
+        StorePort = start.StorePort,
+        ConsolePort = start.ConsolePort,
+    };
+
+    private static StartResult Connect(Guest guest, ref GuestStart start)
+    {
+        Domain domain = guest.Domain!;
+        EndClaim(guest);
+        domain.Grants!.Preset(ReservedConsole, DomainId.Services, start.Built.ConsoleFrame);
+        domain.Grants.Preset(ReservedStore, DomainId.Services, start.Built.StoreFrame);
+        if (!TryConnectStore(guest, domain, start.Built.StoreFrame, start.StorePort))
         {
             return Fail(guest, "xenstore cannot take it"u8);
         }
 
-        if (!guest.Devices.CreateAll(bundle, domain, result.ConsoleFrame, consolePort))
+        if (guest.Bundle.Open(out BundleReader bundle) != BundleStatus.Ok
+            || !guest.Devices.CreateAll(bundle, domain, start.Built.ConsoleFrame, start.ConsolePort))
         {
-            return false;
+            return StartResult.Failed;
         }
 
+        // It may stop before this returns.
+        guest.State = GuestState.Running;
         Run(domain);
-        return true;
+        return StartResult.Done;
     }
 
     private static bool TryConnectStore(Guest guest, Domain domain, ulong frame, uint port)
@@ -237,9 +342,9 @@ internal static class GuestBuilder
         return s_lastDomainId;
     }
 
-    private static bool Fail(Guest guest, ReadOnlySpan<byte> reason)
+    private static StartResult Fail(Guest guest, ReadOnlySpan<byte> reason)
     {
         Log.Line("guest "u8).Quoted(guest.Name).Text(" cannot be started: "u8).Text(reason).End();
-        return false;
+        return StartResult.Failed;
     }
 }

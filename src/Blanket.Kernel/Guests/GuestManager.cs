@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Blanket.Abi;
 using Blanket.Abi.Xen;
@@ -93,12 +94,12 @@ internal static class GuestManager
 
     /// <summary>Takes in and starts the guest of a bundle that an operator sent; the bundle is the guest's from then on, on 0.</summary>
     /// <returns>
-    /// 0 (it runs, or waits for memory), -EINVAL (no bundle with exactly one guest, or its console's port is another's), -EEXIST (there is a
-    /// guest of that name), -ENOSPC (too many guests), or -ENOEXEC (it could not be started; the log says why).
+    /// 0 (it is being built, or waits for memory; what comes of it is an event in the log), -EINVAL (no bundle with exactly one guest, or its
+    /// console's port is another's), -EEXIST (there is a guest of that name), -ENOSPC (too many guests), or -ENOEXEC (it could not be started; the
+    /// log says why).
     /// </returns>
-    internal static int Add(BundleMemory memory, out Guest? guest)
+    internal static int Add(BundleMemory memory)
     {
-        guest = null;
         if (memory.Length == 0 || memory.Open(out BundleReader bundle) != BundleStatus.Ok || bundle.GuestCount != 1)
         {
             return -Errno.EINVAL;
@@ -112,7 +113,7 @@ internal static class GuestManager
         }
 
         known?.Forget();
-        guest = CreatePlace();
+        Guest? guest = CreatePlace();
         if (guest == null)
         {
             return -Errno.ENOSPC;
@@ -125,7 +126,7 @@ internal static class GuestManager
 
         guest.IsNew = true;
         Start(guest);
-        bool isTaken = guest.State is GuestState.Running or GuestState.Waiting;
+        bool isTaken = guest.State is GuestState.Starting or GuestState.Waiting;
         End(guest);
         return isTaken ? 0 : -Errno.ENOEXEC;
     }
@@ -155,18 +156,17 @@ internal static class GuestManager
         return null;
     }
 
-    /// <summary>Starts all guests.</summary>
+    /// <summary>Has all guests built, one after the other.</summary>
     internal static void StartAll()
     {
         foreach (Guest? guest in s_guests!)
         {
             if (guest != null)
             {
-                Start(guest);
+                guest.State = GuestState.Waiting;
             }
         }
 
-        ReleaseBootBundle();
         s_isStarted = true;
         Wake();
     }
@@ -176,7 +176,7 @@ internal static class GuestManager
     {
         foreach (Guest? guest in s_guests!)
         {
-            if (guest is { IsTransient: false } && (guest.State == GuestState.Waiting || CanStartAgain(guest)))
+            if (guest is { IsTransient: false } && (guest.State is GuestState.Waiting or GuestState.Starting || CanStartAgain(guest)))
             {
                 return;
             }
@@ -245,10 +245,10 @@ internal static class GuestManager
         }
     }
 
-    /// <summary>When guests are taken apart, on the guests' CPU.</summary>
+    /// <summary>When guests are built and taken apart, on the guests' CPU.</summary>
     internal static LongWork LongWork { get; private set; } = null!;
 
-    /// <summary>Goes on with the teardown of guests, until something waits for this CPU.</summary>
+    /// <summary>Goes on with starts and teardowns of guests, until something waits for this CPU.</summary>
     internal static void TakeTurn()
     {
         ulong start = SystemTime.Now;
@@ -262,7 +262,7 @@ internal static class GuestManager
             {
                 // Before its work: a handler that is abandoned is not to be tried again at once.
                 guest.AwaitsTurn = false;
-                TearDown(guest);
+                GoOn(guest);
                 hasMore |= guest.AwaitsTurn;
             }
         }
@@ -278,14 +278,19 @@ internal static class GuestManager
         VcpuSwitch.UpdateRunState();
     }
 
-    /// <summary>Goes on with what stopped guests need.</summary>
+    /// <summary>Goes on with what stopped guests need, and with what others ask of the guests' CPU; called at each pass of its work loop.</summary>
     internal static void HandleStopped()
     {
-        if (Volatile.Read(ref s_hasWork) == 0 || !s_isStarted)
+        if (Volatile.Read(ref s_hasWork) != 0 && s_isStarted)
         {
-            return;
+            HandleWork();
         }
+    }
 
+    // Apart, so that a pass without work does not clear this one's large frame.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void HandleWork()
+    {
         Interlocked.Exchange(ref s_hasWork, 0);
         ulong start = SystemTime.Now;
         XenRequests.Process();
@@ -331,16 +336,64 @@ internal static class GuestManager
         {
             Start(guest);
             End(guest);
-            if (guest.State != GuestState.Waiting)
-            {
-                ReleaseBootBundle();
-            }
         }
 
         if (guest.State == GuestState.Destroying)
         {
             guest.AwaitsTurn = true;
             LongWork.Request();
+        }
+    }
+
+    private static void GoOn(Guest guest)
+    {
+        if (guest.State == GuestState.Starting)
+        {
+            Build(guest);
+        }
+        else
+        {
+            TearDown(guest);
+        }
+    }
+
+    private static void Build(Guest guest)
+    {
+        StartResult result = GuestBuilder.Run(guest);
+        if (result == StartResult.Unfinished)
+        {
+            guest.AwaitsTurn = true;
+            return;
+        }
+
+        MemoryBalancer.EndClaim();
+        if (result == StartResult.Done)
+        {
+            ReportStart(guest);
+        }
+        else
+        {
+            guest.StartsAgain = false;
+            ReportRefusal(guest);
+            EndStart(guest);
+        }
+
+        guest.IsNew = false;
+        ReleaseBundle(guest);
+    }
+
+    /// <summary>Its start came to nothing, or is not wanted any more.</summary>
+    private static void EndStart(Guest guest)
+    {
+        if (guest.Domain != null)
+        {
+            GuestTeardown.Begin(guest);
+        }
+        else
+        {
+            guest.State = GuestState.Stopped;
+            End(guest);
+            Wake();
         }
     }
 
@@ -387,6 +440,14 @@ internal static class GuestManager
             End(guest);
             Wake();
         }
+        else if (guest.State == GuestState.Starting)
+        {
+            Log.Line("event guest-destroy name="u8).Text(guest.Name).End();
+            GuestBuilder.Abandon(guest);
+            guest.AwaitsTurn = false;
+            MemoryBalancer.EndClaim();
+            EndStart(guest);
+        }
         else if (guest.State is GuestState.Running or GuestState.Ended or GuestState.Preserved)
         {
             Log.Line("event guest-destroy name="u8).Text(guest.Name).End();
@@ -418,69 +479,54 @@ internal static class GuestManager
         return frames;
     }
 
-    /// <summary>Starts a guest, or has it wait for memory; in that case, once more when there is news.</summary>
+    /// <summary>Has a guest built in the next turns, or has it wait for memory; in that case, once more when there is news.</summary>
     private static void Start(Guest guest)
     {
-        MemoryClaim claim = MemoryBalancer.Claim(guest);
-        if (claim == MemoryClaim.Waits)
+        switch (MemoryBalancer.Claim(guest))
         {
-            guest.State = GuestState.Waiting;
-            return;
+            case MemoryClaim.Waits:
+                guest.State = GuestState.Waiting;
+                break;
+            case MemoryClaim.Granted:
+                guest.IsPaused = false;
+                guest.Target = guest.Wish = guest.Record.MemoryKiB * 1024 >> Blanket.Machine.Cpu.PageShift;
+                guest.Floor = guest.Record.MinimumMemoryKiB * 1024 >> Blanket.Machine.Cpu.PageShift;
+                guest.Start = default;
+                guest.State = GuestState.Starting;
+                guest.AwaitsTurn = true;
+                LongWork.Request();
+                break;
+            default:
+                guest.StartsAgain = false;
+                guest.State = GuestState.Stopped;
+                ReportRefusal(guest);
+                guest.IsNew = false;
+                ReleaseBundle(guest);
+                break;
         }
+    }
 
-        bool isStarted = claim == MemoryClaim.Granted && TryStart(guest);
-        if (claim == MemoryClaim.Granted)
-        {
-            FrameAllocator.EndClaim();
-        }
-        else
-        {
-            guest.StartsAgain = false;
-            guest.State = GuestState.Stopped;
-        }
+    private static void ReportStart(Guest guest) =>
+        Log.Line("event guest-start name="u8).Text(guest.Name).Text(" domid="u8).Decimal(guest.Domain!.Id)
+            .Text(" at_us="u8).Decimal(SystemTime.Now / 1000)
+            .Text(" layer_kib="u8).Decimal(Memory.LayerFrames(CountGuestFrames()) * (Blanket.Machine.Cpu.PageSize / 1024)).End();
 
-        if (!isStarted)
+    // With a new one nothing of what ran is lost: whoever asked is told.
+    private static void ReportRefusal(Guest guest) =>
+        Log.Line(guest.IsNew ? "event guest-refused name="u8 : "event guest-crash name="u8).Text(guest.Name)
+            .Text(guest.IsNew ? ""u8 : " reason=\"it could not be started\""u8).End();
+
+    /// <summary>Frees what a guest that will not be built again would have been built of.</summary>
+    private static void ReleaseBundle(Guest guest)
+    {
+        if (!guest.IsTransient)
         {
-            // With a new one nothing of what ran is lost: whoever asked is told.
-            Log.Line(guest.IsNew ? "event guest-refused name="u8 : "event guest-crash name="u8).Text(guest.Name)
-                .Text(guest.IsNew ? ""u8 : " reason=\"it could not be started\""u8).End();
+            ReleaseBootBundle();
         }
-        else if (guest.IsTransient && !CanStartAgain(guest))
+        else if (!CanStartAgain(guest))
         {
             guest.Bundle.Free();
         }
-
-        guest.IsNew = false;
-    }
-
-    private static bool TryStart(Guest guest)
-    {
-        guest.IsPaused = false;
-        guest.Target = guest.Wish = guest.Record.MemoryKiB * 1024 >> Blanket.Machine.Cpu.PageShift;
-        guest.Floor = guest.Record.MinimumMemoryKiB * 1024 >> Blanket.Machine.Cpu.PageShift;
-
-        // It may stop before the builder returns.
-        guest.State = GuestState.Running;
-        VcpuSwitch.Leave();
-        if (GuestBuilder.Start(guest))
-        {
-            Log.Line("event guest-start name="u8).Text(guest.Name).Text(" domid="u8).Decimal(guest.Domain!.Id)
-                .Text(" at_us="u8).Decimal(SystemTime.Now / 1000)
-                .Text(" layer_kib="u8).Decimal(Memory.LayerFrames(CountGuestFrames()) * (Blanket.Machine.Cpu.PageSize / 1024)).End();
-            return true;
-        }
-
-        guest.StartsAgain = false;
-        if (guest.Domain != null)
-        {
-            GuestTeardown.Begin(guest);
-        }
-        else
-        {
-            guest.State = GuestState.Stopped;
-        }
-
-        return false;
     }
 
     /// <summary>A domain stopped by itself: on_poweroff, on_reboot, on_crash, on_watchdog (xl.cfg(5)).</summary>

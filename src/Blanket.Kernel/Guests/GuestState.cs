@@ -9,6 +9,9 @@ internal enum GuestState : byte
     /// <summary>Has no domain yet: its start waits for memory.</summary>
     Waiting,
 
+    /// <summary>Is being built, and has no domain yet or one that does not run yet.</summary>
+    Starting,
+
     /// <summary>Has a domain that may run.</summary>
     Running,
 

@@ -77,7 +77,7 @@ internal static class MachineShutdown
             }
 
             guest.StartsAgain = false;
-            if (guest.State is GuestState.Preserved or GuestState.Waiting)
+            if (guest.State is GuestState.Preserved or GuestState.Waiting or GuestState.Starting)
             {
                 GuestManager.Destroy(guest);
             }

@@ -32,6 +32,9 @@ internal static class MemoryBalancer
     private static ulong s_patience;
     private static int s_isReached;
 
+    // A guest is being built, of memory that is claimed for it.
+    private static bool s_isClaimed;
+
     // The start that memory is being made free for, and when it is given up.
     private static Guest? s_waiting;
     private static ulong s_deadline;
@@ -56,7 +59,7 @@ internal static class MemoryBalancer
         Balance();
     }
 
-    /// <summary>Sees to it that a start has its memory, which nobody else gets from then on until <see cref="FrameAllocator.EndClaim"/>.</summary>
+    /// <summary>Sees to it that a start has its memory, which nobody else gets from then on until <see cref="EndClaim"/>.</summary>
     /// <returns>When it waits, the same is to be asked again at the next <see cref="GuestManager.Wake"/>. When it is refused, the log says why.</returns>
     internal static MemoryClaim Claim(Guest guest)
     {
@@ -65,7 +68,7 @@ internal static class MemoryBalancer
             return Continue(guest);
         }
 
-        if (s_waiting != null)
+        if (s_waiting != null || s_isClaimed)
         {
             return MemoryClaim.Waits;
         }
@@ -74,6 +77,7 @@ internal static class MemoryBalancer
         FrameAllocator.Claim(need);
         if (FrameAllocator.IsClaimCovered)
         {
+            s_isClaimed = true;
             return MemoryClaim.Granted;
         }
 
@@ -93,6 +97,14 @@ internal static class MemoryBalancer
 
         FrameAllocator.EndClaim();
         return MemoryClaim.Refused;
+    }
+
+    /// <summary>The guest that memory was granted to has what it needs, or needs nothing any more: the next may have its own.</summary>
+    internal static void EndClaim()
+    {
+        s_isClaimed = false;
+        FrameAllocator.EndClaim();
+        GuestManager.Wake();
     }
 
     /// <summary>A start that waits is not wanted any more.</summary>
@@ -179,6 +191,7 @@ internal static class MemoryBalancer
         if (FrameAllocator.IsClaimCovered)
         {
             EndWait();
+            s_isClaimed = true;
             return MemoryClaim.Granted;
         }
 
@@ -272,7 +285,7 @@ internal static class MemoryBalancer
                 share.Floor = guest.IsPaused ? guest.Target : Math.Min(guest.Floor, guest.Target);
                 share.Wish = Math.Max(guest.Wish, guest.Target);
             }
-            else if (guest.State == GuestState.Preserved)
+            else if (guest.State is GuestState.Preserved or GuestState.Starting)
             {
                 share.Floor = share.Target = share.Wish = share.Owned;
             }

@@ -82,11 +82,13 @@ internal static class GuestControl
         AddDevices(guest, ref record);
     }
 
-    /// <summary>Tells what there is to tell of a guest whose start waits for memory.</summary>
-    internal static void DescribeWaiting(Guest guest, out ManagementGuest record) => record = new ManagementGuest
+    /// <summary>Tells what there is to tell of a guest whose start waits for memory or is under way.</summary>
+    internal static void DescribeStart(Guest guest, out ManagementGuest record) => record = new ManagementGuest
     {
         Name = guest.Record.Name,
-        State = ManagementGuestState.Waiting,
+        DomainId = guest.Domain?.Id ?? 0,
+        State = guest.State == GuestState.Waiting ? ManagementGuestState.Waiting : ManagementGuestState.Starting,
+        MemoryKiB = (guest.Domain?.FrameCount ?? 0) * KiBPerFrame,
         Vcpus = (ushort)guest.Record.MaximumVcpus,
         MaximumKiB = guest.Record.MaximumMemoryKiB,
         WishKiB = guest.Record.MemoryKiB,

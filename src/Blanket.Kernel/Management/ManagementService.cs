@@ -83,7 +83,7 @@ internal static class ManagementService
             case ManagementCommand.BundleData:
                 return TakeBundleData(request);
             case ManagementCommand.BundleStart:
-                return request.IsEmpty ? StartBundle(answer, out length) : -Errno.EINVAL;
+                return request.IsEmpty ? StartBundle() : -Errno.EINVAL;
             case ManagementCommand.SetMemoryPolicy:
                 return SetMemoryPolicy(request);
             case ManagementCommand.PinVcpu:
@@ -136,7 +136,12 @@ internal static class ManagementService
 
         ManagementPin pin = MemoryMarshal.Read<ManagementPin>(request);
         Guest? guest = Find(pin.Name);
-        return guest?.Domain == null ? -Errno.ESRCH : GuestControl.Pin(guest, pin.Vcpu, in pin.Cpus);
+        if (guest == null)
+        {
+            return -Errno.ESRCH;
+        }
+
+        return IsComing(guest) ? -Errno.EBUSY : GuestControl.Pin(guest, pin.Vcpu, in pin.Cpus);
     }
 
     private static int SetMemoryPolicy(ReadOnlySpan<byte> request)
@@ -156,14 +161,16 @@ internal static class ManagementService
         return 0;
     }
 
-    /// <summary>The guest of a name, if it has a domain or waits for memory.</summary>
+    /// <summary>The guest of a name, if it has a domain or is to get one.</summary>
     private static Guest? Find(in BootBundleName text)
     {
         ReadOnlySpan<byte> name = text;
         int end = name.IndexOf((byte)0);
         Guest? guest = end <= 0 ? null : GuestManager.Find(name.Slice(0, end));
-        return guest == null || (guest.Domain == null && guest.State != GuestState.Waiting) ? null : guest;
+        return guest == null || (guest.Domain == null && !IsComing(guest)) ? null : guest;
     }
+
+    private static bool IsComing(Guest guest) => guest.State is GuestState.Waiting or GuestState.Starting;
 
     private static int Describe(Span<byte> answer, out int length)
     {
@@ -222,13 +229,18 @@ internal static class ManagementService
         int count = 0;
         foreach (Guest? guest in GuestManager.Places)
         {
-            if (guest != null && guest.IsConfigured && guest.Domain != null)
+            if (guest == null || !guest.IsConfigured)
+            {
+                continue;
+            }
+
+            if (IsComing(guest))
+            {
+                GuestControl.DescribeStart(guest, out records[count++]);
+            }
+            else if (guest.Domain != null)
             {
                 GuestControl.Describe(guest, out records[count++]);
-            }
-            else if (guest != null && guest.IsConfigured && guest.State == GuestState.Waiting)
-            {
-                GuestControl.DescribeWaiting(guest, out records[count++]);
             }
         }
 
@@ -308,15 +320,14 @@ internal static class ManagementService
         return 0;
     }
 
-    private static int StartBundle(Span<byte> answer, out int length)
+    private static int StartBundle()
     {
-        length = 0;
         if (s_upload.Length == 0 || s_uploaded != s_upload.Length)
         {
             return -Errno.EINVAL;
         }
 
-        int error = GuestManager.Add(s_upload, out Guest? guest);
+        int error = GuestManager.Add(s_upload);
         if (error is 0 or -Errno.ENOEXEC)
         {
             // It is the guest's now.
@@ -325,13 +336,6 @@ internal static class ManagementService
 
         s_upload.Free();
         s_uploaded = 0;
-        if (error == 0)
-        {
-            ManagementTarget target = new() { Name = guest!.Record.Name, Value = guest.Domain?.Id ?? 0 };
-            MemoryMarshal.Write(answer, in target);
-            length = Unsafe.SizeOf<ManagementTarget>();
-        }
-
         return error;
     }
 }

@@ -104,6 +104,7 @@ public sealed class GuestDensity(DensityGuest guest, string image, int memoryMiB
         await client.SendAsync(bundle, cancellation).ConfigureAwait(false);
         DensityCost send = meter.Take();
         await client.StartSentAsync(cancellation).ConfigureAwait(false);
+        await AwaitAsync(client, static guests => !guests.Any(record => ManagementClient.IsComing(in record)), $"{name} was not built", cancellation).ConfigureAwait(false);
         DensityCost build = meter.Take();
         await answers.AskAsync(AddressOf(number), s_patience, cancellation).ConfigureAwait(false);
         DensityCost answer = meter.Take();

@@ -131,13 +131,12 @@ public sealed class ManagementClient : IDisposable
         return (part.Start, part.End, answer[size..]);
     }
 
-    /// <summary>Sends a boot bundle with one guest and starts it.</summary>
-    /// <returns>Its domain id; 0 while it waits for memory that other guests give up.</returns>
+    /// <summary>Sends a boot bundle with one guest and has it started; the list tells what becomes of it.</summary>
     /// <exception cref="ManagementException">It was refused.</exception>
-    public async Task<ulong> StartAsync(ReadOnlyMemory<byte> bundle, CancellationToken cancellation)
+    public async Task StartAsync(ReadOnlyMemory<byte> bundle, CancellationToken cancellation)
     {
         await SendAsync(bundle, cancellation).ConfigureAwait(false);
-        return await StartSentAsync(cancellation).ConfigureAwait(false);
+        await StartSentAsync(cancellation).ConfigureAwait(false);
     }
 
     /// <summary>Sends a boot bundle with one guest.</summary>
@@ -164,11 +163,12 @@ public sealed class ManagementClient : IDisposable
         }
     }
 
-    /// <summary>Starts the guest of the bundle that was sent.</summary>
-    /// <returns>Its domain id; 0 while it waits for memory that other guests give up.</returns>
+    /// <summary>Has the guest of the bundle that was sent started; the list tells what becomes of it.</summary>
     /// <exception cref="ManagementException">It was refused.</exception>
-    public async Task<ulong> StartSentAsync(CancellationToken cancellation) =>
-        Single<ManagementTarget>(await AskAsync(ManagementCommand.BundleStart, ReadOnlyMemory<byte>.Empty, cancellation).ConfigureAwait(false)).Value;
+    public Task StartSentAsync(CancellationToken cancellation) => AskAsync(ManagementCommand.BundleStart, ReadOnlyMemory<byte>.Empty, cancellation);
+
+    /// <summary>Whether a guest is on its way: it waits, or is being built.</summary>
+    public static bool IsComing(in ManagementGuest guest) => guest.State is ManagementGuestState.Waiting or ManagementGuestState.Starting;
 
     /// <summary>A guest's name in a record.</summary>
     public static string NameOf(BootBundleName name)

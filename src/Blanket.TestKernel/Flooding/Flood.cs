@@ -6,7 +6,7 @@ namespace Blanket.TestKernel;
 
 /// <summary>
 /// A neighbour that asks for as much as it can get, of a kind that is typed into its console: <c>rest</c>, <c>compute</c>, <c>events</c>,
-/// <c>requests</c> (reads of its disk) or <c>packets</c> (of its first vif), until the next line comes; <c>end</c> is the last. Or one that
+/// <c>requests</c> (reads of its disk) or <c>packets</c> (of its first vif), until the next line comes; <c>end</c> or <c>reboot</c> is the last. Or one that
 /// tells how it fares: <c>watch</c> (<see cref="Watch"/>).
 /// </summary>
 internal static unsafe class Flood
@@ -32,6 +32,11 @@ internal static unsafe class Flood
             if (kind.SequenceEqual("end"u8))
             {
                 return;
+            }
+
+            if (kind.SequenceEqual("reboot"u8))
+            {
+                Domain.Shutdown(ShutdownReason.Reboot);
             }
 
             Output.Text("flood: "u8);

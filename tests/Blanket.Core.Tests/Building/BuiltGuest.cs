@@ -15,7 +15,14 @@ internal sealed class BuiltGuest
 {
     public const ushort Id = 7;
 
-    public BuiltGuest(byte[] kernel, byte[] ramdisk, string commandLine, ulong pages, int machineFrames)
+    /// <summary>Builds.</summary>
+    /// <param name="kernel">ELF file.</param>
+    /// <param name="ramdisk">Ramdisk.</param>
+    /// <param name="commandLine">Command line.</param>
+    /// <param name="pages">The domain's pages.</param>
+    /// <param name="machineFrames">The machine's frames.</param>
+    /// <param name="mostGoes">In goes that are interrupted as soon as they look, as many at most; otherwise in one.</param>
+    public BuiltGuest(byte[] kernel, byte[] ramdisk, string commandLine, ulong pages, int machineFrames, int mostGoes = 0)
     {
         Machine = new TestMachine(machineFrames);
         CpuidPolicy.Use(new CpuidPolicy(new SimulatedCpu()));
@@ -32,14 +39,35 @@ internal sealed class BuiltGuest
             StorePort = 1,
             ConsolePort = 2,
         };
-        Status = DomainBuilder.Build(Domain, request, out BuildResult result);
-        Result = result;
+        Status = DomainBuilder.Begin(request, out BuildProgress progress);
+        if (Status != BuildStatus.Ok)
+        {
+            return;
+        }
+
+        do
+        {
+            PendingWork.Exists = Goes < mostGoes;
+            Status = DomainBuilder.Continue(Domain, request, ref progress, out BuildResult result);
+            Result = result;
+            Goes++;
+        }
+        while (Status == BuildStatus.Unfinished && (mostGoes == 0 || Goes < mostGoes));
+        PendingWork.Exists = false;
+        if (Status == BuildStatus.Unfinished)
+        {
+            DomainBuilder.Abandon(ref progress);
+        }
     }
+
+    /// <summary>Goes that it took.</summary>
+    public int Goes { get; }
 
     public TestMachine Machine { get; }
 
     public Domain Domain { get; }
 
+    /// <summary>What came of it; <see cref="BuildStatus.Unfinished"/> when it was abandoned.</summary>
     public BuildStatus Status { get; }
 
     public BuildResult Result { get; }

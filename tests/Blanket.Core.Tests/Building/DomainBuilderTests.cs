@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Text;
 using Blanket.Abi.Xen;
 using Blanket.Core.Building;
@@ -52,6 +53,49 @@ public class DomainBuilderTests
         Assert.Equal(12_288UL * 8 / 4096 + 3, info.P2MFrames);
         AssertLayout(guest, KernelImage.LinuxBase);
         AssertFirstVcpu(guest, KernelImage.LinuxBase + 0x1000010);
+        guest.Machine.Audit();
+        guest.Destroy();
+    }
+
+    /// <summary>A domain that is built in goes, each of which is interrupted as soon as it looks, is the same as one that is built in one.</summary>
+    [Fact]
+    public void InterruptionsChangeNothing()
+    {
+        const ulong pages = 12_288;
+        byte[] kernel = KernelImage.Linux(Bytes(0x3210, 1), 0x8000).ToArray();
+        byte[] ramdisk = Bytes(300_001, 2);
+        BuiltGuest expected = new(kernel, ramdisk, "quiet", pages, 14_000);
+        Dictionary<ulong, ulong> pageOfFrame = [];
+        List<byte[]> contents = [];
+        for (ulong pfn = 0; pfn < pages; pfn++)
+        {
+            pageOfFrame[expected.Frame(pfn)] = pfn;
+            contents.Add(expected.ReadPages(pfn, Cpu.PageSize));
+        }
+
+        expected.Destroy();
+        BuiltGuest guest = new(kernel, ramdisk, "quiet", pages, 14_000, int.MaxValue);
+        Assert.Equal(BuildStatus.Ok, guest.Status);
+        Assert.True(guest.Goes > (int)pages / 64, $"{guest.Goes} goes");
+        guest.Machine.Audit();
+        for (ulong pfn = 0; pfn < pages; pfn++)
+        {
+            // The machine is a new one: it gives out its frames in the same order.
+            Assert.Equal(pfn, pageOfFrame[guest.Frame(pfn)]);
+            Assert.True(contents[(int)pfn].AsSpan().SequenceEqual(guest.ReadPages(pfn, Cpu.PageSize)), $"page {pfn}");
+        }
+
+        AssertFirstVcpu(guest, KernelImage.LinuxBase + 0x1000010);
+        guest.Destroy();
+    }
+
+    /// <summary>A domain that is given up in any go takes nothing with it.</summary>
+    [Property(MaxTest = 40)]
+    public void AnAbandonedConstructionLeavesNothing(ushort goes)
+    {
+        const int most = 260;
+        BuiltGuest guest = new(KernelImage.Linux(Bytes(0x3210, 1), 0x8000).ToArray(), Bytes(300_001, 2), "quiet", 12_288, 14_000, 1 + goes % most);
+        Assert.True(guest.Status is BuildStatus.Unfinished or BuildStatus.Ok);
         guest.Machine.Audit();
         guest.Destroy();
     }
