@@ -746,8 +746,9 @@ public sealed class RunQueue
                 schedule.StateTimes[(int)schedule.State] += now - schedule.StateEntryTime;
             }
 
+            // A CPU may know an earlier time than the one that put the vCPU into its state: what is accounted for is not counted again.
             schedule.State = state;
-            schedule.StateEntryTime = now;
+            schedule.StateEntryTime = System.Math.Max(now, schedule.StateEntryTime);
         }
     }
 

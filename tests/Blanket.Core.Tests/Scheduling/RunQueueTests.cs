@@ -298,6 +298,23 @@ public sealed class RunQueueTests
         Assert.Equal((2000ul, 3000ul), (times.TimeRunning, times.StateEntryTime));
     }
 
+    /// <summary>The CPU on which an event arrives may know an earlier time than the one that put the vCPU down: no time counts twice.</summary>
+    [Fact]
+    public void AWakeOfAnEarlierTimeDoesNotTurnTheClockBack()
+    {
+        (_, RunQueue queue, _, Vcpu vcpu) = TwoQueues();
+        RunQueue.SetDown(vcpu, false, 1000);
+        Assert.Same(vcpu, queue.Choose(0, 1000));
+        RunQueue.Block(vcpu);
+        Assert.Null(queue.Choose(0, 3000));
+        RunQueue.Wake(vcpu, 2500);
+        Assert.Same(vcpu, queue.Choose(0, 4000));
+        RunQueue.Block(vcpu);
+        Assert.Null(queue.Choose(0, 5000));
+        RunQueue.ReadTimes(vcpu, out Abi.Xen.VcpuRunStateInfo times);
+        Assert.Equal((3000ul, 1000ul, 0ul, 5000ul), (times.TimeRunning, times.TimeRunnable, times.TimeBlocked, times.StateEntryTime));
+    }
+
     /// <summary>A vCPU whose affinity leaves its queue's CPUs goes to the other queue: at once when it waits, when it is put down when it runs.</summary>
     [Theory]
     [InlineData(false)]
