@@ -11,13 +11,13 @@ using Blanket.Lab.Instances;
 
 namespace Blanket.Cli.Running;
 
-/// <summary>A run in the background: this command starts itself again in a session of its own and waits until Blanket answers.</summary>
+/// <summary>A run in the background: this command starts itself again in a session of its own and waits until its guests are built.</summary>
 internal static class DetachedRun
 {
     private const int PollMilliseconds = 200;
 
     /// <summary>Starts it and tells its name.</summary>
-    /// <exception cref="HostException">It ended before Blanket answered; the message has the end of what it said.</exception>
+    /// <exception cref="HostException">It ended before its guests were built; the message has the end of what it said.</exception>
     internal static async Task<int> StartAsync(IReadOnlyList<Token> tokens, Report report, CancellationToken cancellation)
     {
         HashSet<string> known = [.. Instance.FindAll().Select(instance => instance.Name)];
@@ -32,7 +32,7 @@ internal static class DetachedRun
             await Task.Delay(PollMilliseconds, cancellation).ConfigureAwait(false);
             foreach (Instance instance in Instance.FindAll().Where(instance => name is null ? !known.Contains(instance.Name) : instance.Name == name))
             {
-                if (await AnswersAsync(instance, cancellation).ConfigureAwait(false))
+                if (await IsBuiltAsync(instance, cancellation).ConfigureAwait(false))
                 {
                     report.Line(instance.Name);
                     return ExitStatus.Success;
@@ -46,7 +46,8 @@ internal static class DetachedRun
         }
     }
 
-    private static async Task<bool> AnswersAsync(Instance instance, CancellationToken cancellation)
+    /// <summary>Whether Blanket answers and has built its guests: what is typed before that reaches nobody.</summary>
+    private static async Task<bool> IsBuiltAsync(Instance instance, CancellationToken cancellation)
     {
         if (!File.Exists(instance.ManagementSocket))
         {
@@ -56,8 +57,7 @@ internal static class DetachedRun
         try
         {
             using ManagementClient client = await ManagementClient.ConnectAsync(instance, static () => { }, cancellation).ConfigureAwait(false);
-            await client.DescribeAsync(cancellation).ConfigureAwait(false);
-            return true;
+            return !(await client.ListAsync(cancellation).ConfigureAwait(false)).Any(static guest => ManagementClient.IsComing(in guest));
         }
         catch (HostException)
         {
