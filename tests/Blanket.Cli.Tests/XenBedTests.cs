@@ -69,7 +69,12 @@ public sealed class XenBedTests : IDisposable
             lines);
         Assert.Contains("vif = [ \"mac=00:16:3e:00:00:00, bridge=nic0, script=vif\", \"mac=00:16:3e:00:00:01, bridge=nic1, script=vif\" ]", lines);
         Assert.Contains("on_crash = \"destroy\"", lines);
+        Assert.DoesNotContain(lines, line => line.StartsWith("tsc_mode", StringComparison.Ordinal));
     }
+
+    [Fact]
+    public void ADomainMayReadTheTscItself() =>
+        Assert.Contains("tsc_mode = \"native\"", Lines(new XenDomain { Machine = Machine(), HasNativeTsc = true }));
 
     /// <summary>xvda to xvdd would be emulated disks of an HVM domain, too.</summary>
     [Fact]

@@ -10,7 +10,7 @@ namespace Blanket.Lab.Bench;
 
 /// <summary>
 /// The machines of a provider who runs stock Xen: domains of one CPU with PV devices of a dom0 that has another CPU. On software emulation,
-/// whatever the host offers.
+/// whatever the host offers, with the TSC of a cloud's processors.
 /// </summary>
 /// <param name="guest">The measured guest.</param>
 /// <param name="peerPort">TCP port of the host's <see cref="BenchPeer"/>.</param>
@@ -48,7 +48,7 @@ public sealed class XenBenchMachines(BenchGuest guest, int peerPort, string dire
 
     private static async Task<BenchBed> InDomainAsync(BenchBed bed, XenDomainType type, Action<string> report, CancellationToken cancellation)
     {
-        XenDomain domain = new() { Machine = bed.Machine, Type = type, HasEmulatedDisks = type == XenDomainType.Hvm };
+        XenDomain domain = new() { Machine = bed.Machine, Type = type, HasEmulatedDisks = type == XenDomainType.Hvm, HasNativeTsc = true };
         await XenBed.PrepareAsync(domain, report, cancellation).ConfigureAwait(false);
         return bed with { Xen = domain };
     }

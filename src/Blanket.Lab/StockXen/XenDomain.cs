@@ -36,6 +36,12 @@ public sealed record XenDomain
     /// <summary>What dom0 does before it starts the domain, besides; nothing for one that is measured.</summary>
     public XenPreparation? Preparation { get; init; }
 
+    /// <summary>
+    /// RDTSC is the processor's own (xl.cfg(5), tsc_mode="native"), as on one whose TSC is invariant. The bed's processor does not say so of its own, for
+    /// which Xen would emulate each reading.
+    /// </summary>
+    public bool HasNativeTsc { get; init; }
+
     /// <summary>Dom0 does nothing while the domain runs and passes its console on afterwards.</summary>
     public bool IsMeasured { get; init; }
 }

@@ -36,6 +36,7 @@ public static class XenDomainConfiguration
             .. domain.BootDisk is null ? Kernel(machine) : Firmware(),
             $"disk = [ {string.Join(", ", Disks(domain).Select(Quote))} ]",
             $"vif = [ {string.Join(", ", Enumerable.Range(0, machine.Nics).Select(Vif).Select(Quote))} ]",
+            .. domain.HasNativeTsc ? [Text("tsc_mode", "native")] : Array.Empty<string>(),
             Text("on_poweroff", "destroy"),
             Text("on_reboot", "destroy"),
             Text("on_crash", "destroy"),
