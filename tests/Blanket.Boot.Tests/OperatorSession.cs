@@ -72,30 +72,14 @@ internal sealed class OperatorSession : IAsyncDisposable
         JsonNode.Parse(await CallAsync("list", "--json"))!["guests"]!.AsArray().FirstOrDefault(entry => entry!["name"]!.GetValue<string>() == guest);
 
     /// <summary>Looks at the list until it is as expected.</summary>
-    internal async Task AwaitAsync(string guest, string what, Func<JsonNode?, bool> condition)
-    {
-        Stopwatch watch = Stopwatch.StartNew();
-        JsonNode? entry = await FindAsync(guest);
-        while (!condition(entry))
-        {
-            Assert.True(watch.Elapsed < s_patience, $"{guest}: {what} did not come true; it is {entry?.ToJsonString() ?? "not there"} (logs: {_directory.Root})");
-            await Task.Delay(PollMilliseconds);
-            entry = await FindAsync(guest);
-        }
-    }
+    internal Task AwaitAsync(string guest, string what, Func<JsonNode?, bool> condition) =>
+        AwaitAsync(() => FindAsync(guest), condition, entry => $"{guest}: {what} did not come true; it is {entry?.ToJsonString() ?? "not there"}");
 
     /// <summary>Waits until a debug key shows something.</summary>
-    internal async Task AwaitKeysAsync(string keys, string expected)
-    {
-        Stopwatch watch = Stopwatch.StartNew();
-        string shown = await CallAsync("debug-keys", keys);
-        while (!shown.Contains(expected, StringComparison.Ordinal))
-        {
-            Assert.True(watch.Elapsed < s_patience, $"debug-keys {keys} did not show '{expected}': {shown} (logs: {_directory.Root})");
-            await Task.Delay(PollMilliseconds);
-            shown = await CallAsync("debug-keys", keys);
-        }
-    }
+    internal Task AwaitKeysAsync(string keys, string expected) => AwaitAsync(
+        () => CallAsync("debug-keys", keys),
+        shown => shown.Contains(expected, StringComparison.Ordinal),
+        shown => $"debug-keys {keys} did not show '{expected}': {shown}");
 
     /// <summary>The counts of <c>audit --json</c>.</summary>
     internal async Task<AuditCounts> AuditAsync() => new(JsonNode.Parse(await CallAsync("audit", "--json"))!.AsObject());
@@ -139,6 +123,18 @@ internal sealed class OperatorSession : IAsyncDisposable
         if (Instance.FindAll().Any(instance => instance.Name == _name))
         {
             await RunAsync(["shutdown", "--instance", _name]);
+        }
+    }
+
+    private async Task AwaitAsync<T>(Func<Task<T>> look, Func<T, bool> condition, Func<T, string> otherwise)
+    {
+        Stopwatch watch = Stopwatch.StartNew();
+        T seen = await look();
+        while (!condition(seen))
+        {
+            Assert.True(watch.Elapsed < s_patience, $"{otherwise(seen)} (logs: {_directory.Root})");
+            await Task.Delay(PollMilliseconds);
+            seen = await look();
         }
     }
 

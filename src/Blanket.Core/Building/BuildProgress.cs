@@ -1,5 +1,3 @@
-using Blanket.Machine;
-
 namespace Blanket.Core.Building;
 
 /// <summary>A domain under construction: what <see cref="DomainBuilder.Begin"/> planned, and how far <see cref="DomainBuilder.Continue"/> has come.</summary>
