@@ -432,26 +432,27 @@ internal static class GuestManager
     internal static void Destroy(Guest guest)
     {
         guest.StartsAgain = false;
-        if (guest.State == GuestState.Waiting)
+        if (guest.State is GuestState.Stopped or GuestState.Destroying)
         {
-            Log.Line("event guest-destroy name="u8).Text(guest.Name).End();
-            guest.State = GuestState.Stopped;
-            MemoryBalancer.Cancel(guest);
-            End(guest);
-            Wake();
+            return;
         }
-        else if (guest.State == GuestState.Starting)
+
+        Log.Line("event guest-destroy name="u8).Text(guest.Name).End();
+        switch (guest.State)
         {
-            Log.Line("event guest-destroy name="u8).Text(guest.Name).End();
-            GuestBuilder.Abandon(guest);
-            guest.AwaitsTurn = false;
-            MemoryBalancer.EndClaim();
-            EndStart(guest);
-        }
-        else if (guest.State is GuestState.Running or GuestState.Ended or GuestState.Preserved)
-        {
-            Log.Line("event guest-destroy name="u8).Text(guest.Name).End();
-            GuestTeardown.Begin(guest);
+            case GuestState.Waiting:
+                MemoryBalancer.Cancel(guest);
+                EndStart(guest);
+                break;
+            case GuestState.Starting:
+                GuestBuilder.Abandon(guest);
+                guest.AwaitsTurn = false;
+                MemoryBalancer.EndClaim();
+                EndStart(guest);
+                break;
+            default:
+                GuestTeardown.Begin(guest);
+                break;
         }
     }
 
