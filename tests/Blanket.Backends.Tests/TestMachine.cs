@@ -61,6 +61,15 @@ internal sealed class TestMachine
         set => _host.MustYield = value;
     }
 
+    /// <summary>The guest to whose vCPU the CPU belongs; null for none.</summary>
+    internal Domain? Running
+    {
+        set => _host.Running = value;
+    }
+
+    /// <summary>Who has paid for time in which another had the CPU.</summary>
+    internal List<Domain> Payers => _host.Payers;
+
     internal BackendHost Host => _host;
 
     internal TestGuest? LastGuest { get; private set; }
@@ -163,7 +172,10 @@ internal sealed class TestMachine
         internal volatile bool MustYield;
         internal ulong Time;
         internal ulong WakeTime = ulong.MaxValue;
+        internal Domain? Running;
         private bool _isStoreLocked;
+
+        internal List<Domain> Payers { get; } = [];
 
         public override ulong Now => Time;
 
@@ -178,6 +190,16 @@ internal sealed class TestMachine
         }
 
         public override void WakeAt(ulong nanoseconds) => WakeTime = nanoseconds;
+
+        public override Domain? Served => ServiceChannels.Served;
+
+        public override bool IsInTimeOfAnother(Domain guest) => Running != null && Running != guest;
+
+        public override void Charge(Domain guest, ulong from, ulong until)
+        {
+            Assert.True(from <= until);
+            Payers.Add(guest);
+        }
 
         public override void LockStore()
         {

@@ -53,7 +53,7 @@ internal sealed class BlockRing : RingWorker
     private PacedClock _requestRate;
 
     internal BlockRing(BackendBus bus, VbdDevice vbd, BlockDevice device, int queue)
-        : base(bus)
+        : base(bus, vbd.Domain)
     {
         _vbd = vbd;
         _device = device;
@@ -63,8 +63,6 @@ internal sealed class BlockRing : RingWorker
 
     /// <summary>What was answered so far. Written by the ring's worker only; whoever reads on another CPU may be a request late.</summary>
     internal BlockStatistics Statistics;
-
-    private Domain Guest => _vbd.Domain;
 
     /// <summary>Starts on a frontend's ring.</summary>
     /// <param name="references">Grants of the ring's pages.</param>

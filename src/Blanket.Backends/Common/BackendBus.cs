@@ -1,5 +1,6 @@
 using System;
 using System.Threading;
+using Blanket.Core.Domains;
 using Blanket.Machine;
 using Blanket.Store;
 
@@ -59,6 +60,12 @@ public sealed class BackendBus
 
     /// <summary>When work that was put off on this CPU is to have its turn, whatever else there is; <see cref="Never"/> while there is none.</summary>
     public ulong TurnDue => _workers[Cpu.Number].TurnDue;
+
+    /// <summary>The guest on whose rings this CPU works; null while it works on none.</summary>
+    public Domain? Served => _workers[Cpu.Number].Running?.Guest;
+
+    /// <summary>Whether the worker that is at work on this CPU, if there is one, has not failed before: then its rings can be closed without its guest's help.</summary>
+    public bool CanCloseRings => _workers[Cpu.Number].Running is { WasAbandoned: false };
 
     /// <summary>The connection to xenstore.</summary>
     internal BackendStore Store { get; }
@@ -126,6 +133,9 @@ public sealed class BackendBus
     internal void Run(SerialWorker worker)
     {
         CpuWorkers workers = _workers[Cpu.Number];
+
+        // Who causes work pays for it: who sends floods must not cost those who receive them.
+        worker.Payer = workers.Running?.Payer ?? _host.Served ?? worker.Guest;
         workers.Ready.Add(worker);
         if (workers.Running == null)
         {
@@ -200,9 +210,18 @@ public sealed class BackendBus
 
     private void Turn(CpuWorkers workers, SerialWorker worker)
     {
+        // From the end of its work on the worker may be gone.
+        Domain payer = worker.Payer;
+        bool isCharged = _host.IsInTimeOfAnother(payer);
+        ulong start = isCharged ? Now : 0;
         workers.Running = worker;
         bool hasMore = worker.Work();
         workers.Running = null;
+        if (isCharged)
+        {
+            _host.Charge(payer, start, Now);
+        }
+
         if (hasMore)
         {
             PutOff(workers, worker);
@@ -216,6 +235,8 @@ public sealed class BackendBus
             workers.TurnDue = Now + TurnPatience;
         }
 
+        // Others may be gone until its turn.
+        worker.Payer = worker.Guest;
         workers.PutOff.Add(worker);
         _host.WorkPutOff();
     }

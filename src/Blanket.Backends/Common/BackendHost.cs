@@ -1,3 +1,5 @@
+using Blanket.Core.Domains;
+
 namespace Blanket.Backends;
 
 /// <summary>What the backends need of the hypervisor around them. Called from any handler, with no lock of the backends held.</summary>
@@ -25,6 +27,15 @@ public abstract class BackendHost
 
     /// <summary>Work was put off on this CPU: <see cref="BackendBus.TakeTurn"/> is to be called there, as soon as nothing else goes before it.</summary>
     public abstract void WorkPutOff();
+
+    /// <summary>The guest whose event is being worked on, on this CPU; null while nothing is done for one guest alone.</summary>
+    public abstract Domain? Served { get; }
+
+    /// <summary>Whether this CPU belongs to a vCPU of another guest just now, so that what is done for this one takes that one's time.</summary>
+    public abstract bool IsInTimeOfAnother(Domain guest);
+
+    /// <summary>A guest pays for a span of this CPU's time (<see cref="Now"/>) instead of the one whose vCPU the CPU belongs to.</summary>
+    public abstract void Charge(Domain guest, ulong from, ulong until);
 
     /// <summary>Takes xenstore's lock.</summary>
     public abstract void LockStore();

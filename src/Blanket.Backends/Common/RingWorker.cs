@@ -1,4 +1,5 @@
 using System.Threading;
+using Blanket.Core.Domains;
 
 namespace Blanket.Backends;
 
@@ -12,8 +13,8 @@ internal abstract class RingWorker : SerialWorker
     private int _isDrained = 1;
     private ulong _wakeTime = BackendBus.Never;
 
-    private protected RingWorker(BackendBus bus)
-        : base(bus)
+    private protected RingWorker(BackendBus bus, Domain guest)
+        : base(bus, guest)
     {
     }
 

@@ -1,4 +1,5 @@
 using System.Threading;
+using Blanket.Core.Domains;
 
 namespace Blanket.Backends;
 
@@ -14,10 +15,24 @@ public abstract class SerialWorker
 
     private int _signals;
 
-    private protected SerialWorker(BackendBus bus) => Bus = bus;
+    private protected SerialWorker(BackendBus bus, Domain guest)
+    {
+        Bus = bus;
+        Guest = guest;
+        Payer = guest;
+    }
+
+    /// <summary>The guest whose work it is.</summary>
+    internal Domain Guest { get; }
+
+    /// <summary>The guest whose CPU time the next turn takes. Only for the bus.</summary>
+    internal Domain Payer { get; set; }
 
     /// <summary>The machine's backends.</summary>
     private protected BackendBus Bus { get; }
+
+    /// <summary>Whether a handler that did its work was abandoned.</summary>
+    internal bool WasAbandoned { get; private set; }
 
     /// <summary>Next worker in the queue of a CPU.</summary>
     internal SerialWorker? NextReady { get; set; }
@@ -54,6 +69,7 @@ public abstract class SerialWorker
     /// <summary>The handler that did the work was abandoned: others may work again.</summary>
     internal virtual void Abandoned()
     {
+        WasAbandoned = true;
         Volatile.Write(ref _signals, 0);
         Kick();
     }

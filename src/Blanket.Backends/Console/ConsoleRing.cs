@@ -45,7 +45,7 @@ internal sealed class ConsoleRing : RingWorker
     /// <param name="device">The device that it belongs to.</param>
     /// <param name="port">L0's port; null for a console that nobody sees.</param>
     internal ConsoleRing(BackendBus bus, BackendDevice device, ConsolePort? port)
-        : base(bus)
+        : base(bus, device.Domain)
     {
         _bus = bus;
         _device = device;

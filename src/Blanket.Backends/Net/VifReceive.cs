@@ -28,7 +28,7 @@ internal sealed class VifReceive : RingWorker
     private ulong _blockedSince = BackendBus.Never;
 
     internal VifReceive(BackendBus bus, VifDevice vif, NetworkSwitch owner)
-        : base(bus)
+        : base(bus, vif.Domain)
     {
         _vif = vif;
         _switch = owner;
@@ -41,7 +41,7 @@ internal sealed class VifReceive : RingWorker
     /// <returns>0 or a negative errno; nothing is held then.</returns>
     internal int Attach(uint reference, in VifFeatures features)
     {
-        int error = _pages.Pin(_vif.Domain, reference);
+        int error = _pages.Pin(Guest, reference);
         if (error == 0 && !_ring.TryAttach(_pages.Frames, Netif.ReceiveEntrySize))
         {
             _pages.Release();
@@ -192,7 +192,7 @@ internal sealed class VifReceive : RingWorker
         hasRoom = false;
         if (!_ring.TryCountRequests(out uint requests))
         {
-            Log.Line("domain "u8).Decimal(_vif.Domain.Id).Text(" broke the receive ring of vif "u8).Decimal(_vif.DeviceId).End();
+            Log.Line("domain "u8).Decimal(Guest.Id).Text(" broke the receive ring of vif "u8).Decimal(_vif.DeviceId).End();
             Break();
             return false;
         }
@@ -272,7 +272,7 @@ internal sealed class VifReceive : RingWorker
     {
         NetifReceiveRequest request = default;
         _ring.TakeRequest(MemoryMarshal.AsBytes(new Span<NetifReceiveRequest>(ref request)));
-        int error = GrantPin.TryPin(_vif.Domain, request.Reference, true, out PinnedGrant page);
+        int error = GrantPin.TryPin(Guest, request.Reference, true, out PinnedGrant page);
         bool isCovered = error == 0 && page.Covers(0, (uint)length);
         if (isCovered)
         {
@@ -281,7 +281,7 @@ internal sealed class VifReceive : RingWorker
 
         if (error == 0)
         {
-            GrantPin.Unpin(_vif.Domain, in page);
+            GrantPin.Unpin(Guest, in page);
         }
 
         // A page that cannot be written costs the guest this packet; the rest of it is of no use then.

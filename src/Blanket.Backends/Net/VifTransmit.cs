@@ -46,7 +46,7 @@ internal sealed class VifTransmit : RingWorker
     private int _released = None;
 
     internal VifTransmit(BackendBus bus, VifDevice vif, NetworkSwitch owner)
-        : base(bus)
+        : base(bus, vif.Domain)
     {
         _vif = vif;
         _switch = owner;
@@ -91,7 +91,7 @@ internal sealed class VifTransmit : RingWorker
     /// <returns>0 or a negative errno; nothing is held then.</returns>
     internal int Attach(uint reference, in PacedClock rate)
     {
-        int error = _pages.Pin(_vif.Domain, reference);
+        int error = _pages.Pin(Guest, reference);
         if (error == 0 && !_ring.TryAttach(_pages.Frames, Netif.TransmitEntrySize))
         {
             _pages.Release();
@@ -213,7 +213,7 @@ internal sealed class VifTransmit : RingWorker
 
     private void ReportBroken()
     {
-        Log.Line("domain "u8).Decimal(_vif.Domain.Id).Text(" broke the transmit ring of vif "u8).Decimal(_vif.DeviceId).End();
+        Log.Line("domain "u8).Decimal(Guest.Id).Text(" broke the transmit ring of vif "u8).Decimal(_vif.DeviceId).End();
         Break();
     }
 
@@ -380,7 +380,7 @@ internal sealed class VifTransmit : RingWorker
             pages[i] = new PinnedSegment { Reference = request.Reference, Offset = request.Offset, Length = (ushort)size };
         }
 
-        if (GrantPin.TryPinAll(_vif.Domain, false, pages) != 0)
+        if (GrantPin.TryPinAll(Guest, false, pages) != 0)
         {
             return false;
         }
@@ -459,7 +459,7 @@ internal sealed class VifTransmit : RingWorker
         }
 
         _batched = 0;
-        GrantPin.UnpinAll(_vif.Domain, false, new ReadOnlySpan<PinnedSegment>(_batch, 0, count));
+        GrantPin.UnpinAll(Guest, false, new ReadOnlySpan<PinnedSegment>(_batch, 0, count));
     }
 
     /// <summary>Answers a packet's slots and frees them; the caller lets go of the batch.</summary>

@@ -22,7 +22,11 @@ public sealed class DomainShare(Domain domain)
     private const ulong LongestEarning = 100 * Store;
     private const ulong Percent = 100;
 
+    // The most that it owes for work that was done for it in others' time, in ns: what comes while it sleeps must not starve it afterwards.
+    private const ulong LongestDebt = Store;
+
     private long _budget;
+    private ulong _debt;
     private ulong _budgetTime;
     private int _isThrottled;
     private int _active;
@@ -76,6 +80,21 @@ public sealed class DomainShare(Domain domain)
         Refilled(now);
         return Interlocked.Add(ref _budget, -(long)nanoseconds) <= 0 && Interlocked.Exchange(ref _isThrottled, 1) == 0;
     }
+
+    /// <summary>Notes CPU time, in ns, that was used for it while others had the CPU. Its vCPUs pay for it when they run or wake next.</summary>
+    internal void AddDebt(ulong nanoseconds)
+    {
+        ulong debt = Volatile.Read(ref _debt);
+        ulong added = System.Math.Min(nanoseconds, LongestDebt - System.Math.Min(debt, LongestDebt));
+        Interlocked.Add(ref _debt, added);
+        if (Cap != 0)
+        {
+            Interlocked.Add(ref _budget, -(long)added);
+        }
+    }
+
+    /// <summary>Takes over all that it owes, in ns.</summary>
+    internal ulong TakeDebt() => Volatile.Read(ref _debt) == 0 ? 0 : Interlocked.Exchange(ref _debt, 0);
 
     /// <summary>When a throttled domain may go on, ns since boot.</summary>
     internal ulong ResumeTime(ulong now)

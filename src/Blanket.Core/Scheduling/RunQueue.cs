@@ -483,7 +483,7 @@ public sealed class RunQueue
         int prompt = VcpuSchedule.Nowhere;
         if (canRun && !schedule.IsQueued && !schedule.IsParked)
         {
-            schedule.VirtualTime = System.Math.Max(schedule.VirtualTime, _virtualTime - Credit);
+            schedule.VirtualTime = System.Math.Max(schedule.VirtualTime, _virtualTime - Credit) + Virtual(vcpu, vcpu.Domain.Share.TakeDebt());
             prompt = Admit(vcpu, now);
         }
         else if (!canRun && schedule.IsQueued)
@@ -672,7 +672,7 @@ public sealed class RunQueue
         ulong ran = Since(slot.ChargedUntil, now);
         slot.ChargedUntil = System.Math.Max(slot.ChargedUntil, now);
         VcpuSchedule schedule = vcpu.Schedule;
-        ulong reached = schedule.VirtualTime + Virtual(vcpu, ran);
+        ulong reached = schedule.VirtualTime + Virtual(vcpu, ran + vcpu.Domain.Share.TakeDebt());
         if (next != null)
         {
             // Weight that it cannot use, because it runs all the time, is not saved up.

@@ -186,6 +186,14 @@ public static class Scheduler
         OfferElsewhere(vcpu);
     }
 
+    /// <summary>A domain pays for time of this CPU, ns since boot, in which the hypervisor worked for it, and not the vCPU that has the CPU. Before the CPU chooses again.</summary>
+    public static void Charge(Domain domain, ulong from, ulong until)
+    {
+        int cpu = Cpu.Number;
+        Queue(cpu).TakeTime(cpu, from, until);
+        domain.Share.AddDebt(until > from ? until - from : 0);
+    }
+
     /// <summary>A domain that used up its cap may go on.</summary>
     public static void Resume(Domain domain)
     {

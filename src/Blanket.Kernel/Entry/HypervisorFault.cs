@@ -3,6 +3,7 @@ using System.Runtime;
 using Blanket.Core.Domains;
 using Blanket.Core.Events;
 using Blanket.Core.Scheduling;
+using Blanket.Kernel.Services;
 using Blanket.Machine;
 
 namespace Blanket.Kernel.Entry;
@@ -39,7 +40,10 @@ internal static unsafe class HypervisorFault
         }
     }
 
-    /// <summary>Crashes the guest on whose behalf this CPU runs (the one whose event the services work on, else the one that runs), if the state that the handler may have left behind is that guest's alone.</summary>
+    /// <summary>
+    /// Crashes the guest on whose behalf this CPU runs, if the state that the handler may have left behind is that guest's alone: the one on whose rings a backend
+    /// works, else the one whose event the services work on, else the one that runs.
+    /// </summary>
     private static bool TryChargeGuest(ulong instruction, ulong framePointer)
     {
         if (CpuBlockAccess.Current->AbandonStack == 0 || HeldLocks.AnyOfMachine())
@@ -47,8 +51,11 @@ internal static unsafe class HypervisorFault
             return false;
         }
 
-        Domain? domain = ServiceChannels.Served ?? Scheduler.Current?.Domain;
-        if (domain == null || domain.IsShutDown)
+        Domain? served = BackendService.ServedOnRings;
+        Domain? domain = served ?? ServiceChannels.Served ?? Scheduler.Current?.Domain;
+
+        // A guest that has ended can pay no more, but its rings are closed in any case.
+        if (domain == null || (domain.IsShutDown && (served == null || !BackendService.Bus.CanCloseRings)))
         {
             return false;
         }

@@ -1,5 +1,7 @@
 using System.Threading;
 using Blanket.Backends;
+using Blanket.Core.Domains;
+using Blanket.Core.Events;
 using Blanket.Core.Scheduling;
 using Blanket.Core.Time;
 using Blanket.Kernel.Platform;
@@ -41,6 +43,9 @@ internal sealed class BackendService : BackendHost
         }
     }
 
+    /// <summary>The guest on whose rings a backend works, on this CPU; null for none.</summary>
+    internal static Domain? ServedOnRings => s_instance == null ? null : Bus.Served;
+
     /// <inheritdoc/>
     public override bool MustGiveWay => PendingWork.Exists;
 
@@ -68,6 +73,15 @@ internal sealed class BackendService : BackendHost
             Scheduler.Arm(_timer, nanoseconds);
         }
     }
+
+    /// <inheritdoc/>
+    public override Domain? Served => ServiceChannels.Served;
+
+    /// <inheritdoc/>
+    public override bool IsInTimeOfAnother(Domain guest) => Scheduler.Current is Vcpu current && current.Domain != guest;
+
+    /// <inheritdoc/>
+    public override void Charge(Domain guest, ulong from, ulong until) => Scheduler.Charge(guest, from, until);
 
     /// <inheritdoc/>
     public override void LockStore() => StoreService.Acquire();

@@ -214,6 +214,71 @@ public sealed class RunQueueTests
         Assert.True(other[0].CpuTime > Second);
     }
 
+    // The hypervisor works for one guest while another has the CPU, for so long every 0.7 ms. Returns the time that it worked, in all, ns.
+    private static ulong WorkForOneInTimeOfAnother(SimulatedCpus machine, SimulatedVcpu payer, SimulatedVcpu robbed, ulong work, ulong duration)
+    {
+        ulong worked = 0;
+        void Work()
+        {
+            worked += machine.TakeCpu(robbed, work, payer) ? work : 0;
+            machine.After(700_000, Work);
+        }
+
+        machine.After(700_000, Work);
+        machine.Run(duration);
+        return worked;
+    }
+
+    /// <summary>Work for a guest in another's time is part of its share, whether it computes or comes and goes.</summary>
+    [Theory]
+    [InlineData(256, false)]
+    [InlineData(512, false)]
+    [InlineData(256, true)]
+    public void WorkInAnothersTimeIsPartOfTheShare(uint weight, bool sleeps)
+    {
+        SimulatedCpus machine = new(1);
+        SimulatedVcpu payer = machine.AddDomain(weight, 0, 1)[0];
+        SimulatedVcpu robbed = machine.AddDomain(256, 0, 1)[0];
+        if (sleeps)
+        {
+            payer.Alternate(() => 2 * Millisecond, () => 200_000);
+        }
+
+        ulong worked = WorkForOneInTimeOfAnother(machine, payer, robbed, 100_000, 10 * Second);
+        Assert.InRange(worked, Second / 3, 2 * Second);
+        Assert.InRange((double)(payer.CpuTime + worked) / robbed.CpuTime, weight / 256.0 * (1 - Tolerance), weight / 256.0 * (1 + Tolerance));
+    }
+
+    [Fact]
+    public void WorkInAnothersTimeIsPartOfTheCap()
+    {
+        SimulatedCpus machine = new(1);
+        SimulatedVcpu payer = machine.AddDomain(256, 30, 1)[0];
+        SimulatedVcpu robbed = machine.AddDomain(256, 0, 1)[0];
+        ulong worked = WorkForOneInTimeOfAnother(machine, payer, robbed, 100_000, 10 * Second);
+        Assert.InRange(worked, Second / 3, 2 * Second);
+        Assert.InRange((double)(payer.CpuTime + worked) / (10 * Second), 0.3 * (1 - Tolerance), 0.3 * (1 + Tolerance));
+    }
+
+    /// <summary>What comes for a guest while it sleeps does not keep it off the CPU for long when it wakes.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(30)]
+    public void WorkForASleeperDoesNotStarveIt(uint cap)
+    {
+        SimulatedCpus machine = new(1);
+        SimulatedVcpu sleeper = machine.AddDomain(256, cap, 1)[0];
+        SimulatedVcpu robbed = machine.AddDomain(256, 0, 1)[0];
+        machine.Run(100 * Millisecond);
+        RunQueue.Block(sleeper.Vcpu);
+        ulong worked = WorkForOneInTimeOfAnother(machine, sleeper, robbed, 300_000, 5 * Second);
+        Assert.True(worked > Second);
+        ulong before = sleeper.CpuTime;
+        RunQueue.Wake(sleeper.Vcpu, machine.Now);
+        machine.Run(500 * Millisecond);
+        Assert.True(sleeper.CpuTime > before);
+    }
+
     /// <summary>What the hypervisor does for itself while a vCPU has the CPU is not that vCPU's to pay, and no time that it ran.</summary>
     [Fact]
     public void TimeOfTheHypervisorsOwnIsNotCharged()

@@ -69,15 +69,22 @@ internal sealed class SimulatedCpus : RunQueueHost
     /// <summary>Has something done after so many ns.</summary>
     public void After(ulong nanoseconds, Action action) => _events.Enqueue(action, (Now + nanoseconds, _order++));
 
-    /// <summary>The hypervisor has CPU 0, of a machine with one, for itself for a while, if a vCPU is the one that would run.</summary>
-    public void TakeCpu(SimulatedVcpu from, ulong nanoseconds)
+    /// <summary>
+    /// The hypervisor has CPU 0, of a machine with one, for itself for a while, or works for somebody who pays for it, if a vCPU is the one that would run.
+    /// </summary>
+    /// <returns>Whether it is.</returns>
+    public bool TakeCpu(SimulatedVcpu from, ulong nanoseconds, SimulatedVcpu? payer = null)
     {
-        if (_running[0] == from.Vcpu)
+        if (_running[0] != from.Vcpu)
         {
-            ulong start = Now;
-            Now += nanoseconds;
-            _queue.TakeTime(0, start, Now);
+            return false;
         }
+
+        ulong start = Now;
+        Now += nanoseconds;
+        _queue.TakeTime(0, start, Now);
+        payer?.Vcpu.Domain.Share.AddDebt(nanoseconds);
+        return true;
     }
 
     public override void Prompt(int cpu) => _isPrompted[cpu] = true;
