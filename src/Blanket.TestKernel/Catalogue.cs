@@ -25,6 +25,7 @@ internal static unsafe class Catalogue
         One(only, "privileged"u8, &ArgumentScenarios.Privileged);
         One(only, "descriptors"u8, &ArgumentScenarios.Descriptors);
         One(only, "reservations"u8, &ArgumentScenarios.Reservations);
+        One(only, "run-states"u8, &RunStateScenarios.RunStates);
         One(only, "console-indexes"u8, &RingScenarios.ConsoleIndexes);
         One(only, "block-requests"u8, &BlockScenarios.Requests);
         One(only, "block-grants"u8, &BlockScenarios.Grants);

@@ -53,6 +53,11 @@ internal static unsafe class Main
     private static void RunSecondary(ulong number)
     {
         Trap.Register();
+        if (RunStateScenarios.IsObserved)
+        {
+            RunStateScenarios.RunSecondary();
+        }
+
         Fuzzer.RunSecondary();
     }
 }

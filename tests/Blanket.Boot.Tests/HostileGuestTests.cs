@@ -53,8 +53,8 @@ public sealed class HostileGuestTests
         }
     }
 
-    /// <summary>The scenarios need a disk, and three vifs on one bridge, of which one has addresses (NetScenarios).</summary>
+    /// <summary>The scenarios need two vCPUs (RunStateScenarios), a disk, and three vifs on one bridge, of which one has addresses (NetScenarios).</summary>
     private static string Survivor(BootDirectory directory, string name) => name == "scenarios"
-        ? TestKernel.Write(directory, name, string.Empty, TestGuest.Disks(directory.CreateDisk("hostile.raw", 4)), "vif = [ \"\", \"\", \"mac=00:16:3e:00:00:99, ip=192.0.2.7 2001:db8::7\" ]")
+        ? TestKernel.Write(directory, name, string.Empty, TestGuest.Disks(directory.CreateDisk("hostile.raw", 4)), "vif = [ \"\", \"\", \"mac=00:16:3e:00:00:99, ip=192.0.2.7 2001:db8::7\" ]", "vcpus = 2")
         : TestKernel.Write(directory, name, $"fuzz={Iterations} seed=1");
 }

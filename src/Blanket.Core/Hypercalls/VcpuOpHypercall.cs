@@ -138,7 +138,7 @@ public static class VcpuOpHypercall
 
     private static long GetRunState(Vcpu target, ulong argument)
     {
-        RunStateArea.Read(target, out VcpuRunStateInfo info);
+        RunStateArea.ReadNow(target, out VcpuRunStateInfo info);
         return GuestMemory.TryWrite(argument, in info) ? 0 : -Errno.EFAULT;
     }
 
@@ -156,7 +156,7 @@ public static class VcpuOpHypercall
         }
         else
         {
-            RunStateArea.Read(target, out VcpuRunStateInfo info);
+            RunStateArea.ReadNow(target, out VcpuRunStateInfo info);
             GuestMemory.TryWrite(area, in info);
         }
 

@@ -13,7 +13,30 @@ public static class RunStateArea
     public static void Read(Vcpu vcpu, out VcpuRunStateInfo info) =>
         RunQueue.ReadTimes(vcpu, out info);
 
-    /// <summary>Writes the area of the vCPU that has just got this CPU; an area that cannot be written is the guest's own loss.</summary>
+    /// <summary>The times up to now (VCPUOP_get_runstate_info): the state that the vCPU is in counts until this moment.</summary>
+    public static void ReadNow(Vcpu vcpu, out VcpuRunStateInfo info)
+    {
+        Read(vcpu, out info);
+        ulong now = SystemTime.Now;
+        ulong since = now > info.StateEntryTime ? now - info.StateEntryTime : 0;
+        switch ((RunState)info.State)
+        {
+            case RunState.Running:
+                info.TimeRunning += since;
+                break;
+            case RunState.Runnable:
+                info.TimeRunnable += since;
+                break;
+            case RunState.Blocked:
+                info.TimeBlocked += since;
+                break;
+            default:
+                info.TimeOffline += since;
+                break;
+        }
+    }
+
+    /// <summary>Writes the area of a vCPU that has just got this CPU, or is about to leave it; an area that cannot be written is the guest's own loss.</summary>
     public static void Update(Vcpu vcpu)
     {
         ulong area = vcpu.Schedule.RunStateArea;

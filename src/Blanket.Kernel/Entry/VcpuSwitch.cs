@@ -25,13 +25,19 @@ internal static unsafe class VcpuSwitch
     internal static void To(Vcpu? next)
     {
         CpuBlock* block = CpuBlockAccess.Current;
+        ref Vcpu? loaded = ref s_loaded[block->CpuNumber];
+        if (loaded != null && loaded != next && block->CurrentVcpu != null)
+        {
+            // What the guest's other vCPUs see of it from here on. Its page tables are still in use here.
+            RunStateArea.Update(loaded);
+        }
+
         if (next == null)
         {
             block->CurrentVcpu = null;
             return;
         }
 
-        ref Vcpu? loaded = ref s_loaded[block->CpuNumber];
         if (loaded == next)
         {
             block->CurrentVcpu = GuestSwitch.Pointer(ref next.State);
