@@ -13,8 +13,11 @@ namespace Blanket.Lab.Runs;
 /// <summary>Lets a machine run to its end: drains every line into its sink and follows the events in the log.</summary>
 public sealed class MachineRun
 {
-    /// <summary>A machine that powers off or prints a panic's stack is given this long.</summary>
-    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
+    /// <summary>A machine that prints a panic's stack is given this long.</summary>
+    private static readonly TimeSpan PanicGrace = TimeSpan.FromSeconds(5);
+
+    /// <summary>A machine whose guests are done is given this long to power off, and its L0 to say so: a busy host can take its time.</summary>
+    private static readonly TimeSpan PowerOffGrace = TimeSpan.FromSeconds(60);
 
     private const int BufferSize = 16 << 10;
 
@@ -61,7 +64,8 @@ public sealed class MachineRun
         }
         else if (first == _over.Task)
         {
-            await Task.WhenAny(_machine.Exited, Task.Delay(Grace, cancellation)).ConfigureAwait(false);
+            TimeSpan grace = State.AllGuestsDone ? PowerOffGrace : PanicGrace;
+            await Task.WhenAny(_machine.Exited, Task.Delay(grace, cancellation)).ConfigureAwait(false);
         }
 
         _machine.Kill();
