@@ -115,6 +115,45 @@ public sealed class ConsoleTests
         Assert.Equal("more", ReadInput());
     }
 
+    /// <summary>The guest's ring and what is kept besides are full: the rest waits at the port, and nothing is lost.</summary>
+    [Fact]
+    public void Input_that_there_is_no_room_for_waits_at_the_port()
+    {
+        Create(_port);
+        string typed = new([.. Enumerable.Range(0, 20_000).Select(i => (char)('a' + i % 26))]);
+        _port.Type(typed);
+        Assert.InRange(_port.Waiting, 1, typed.Length - ConsoleRing.InputSize);
+        StringBuilder got = new();
+        for (int i = 0; i < 30; i++)
+        {
+            got.Append(ReadInput());
+            _guest.Send(_guestPort);
+            _machine.Settle();
+        }
+
+        Assert.Equal(typed, got.ToString());
+        _port.Type("more");
+        Assert.Equal("more", ReadInput());
+    }
+
+    /// <summary>What is typed before a guest is there, and after it has shut down, is for the one that comes next.</summary>
+    [Fact]
+    public void Input_waits_at_the_port_while_there_is_no_guest()
+    {
+        _port.Type("before");
+        PrimaryConsole console = Create(_port);
+        Assert.Equal("before", ReadInput());
+        _guest.Domain.IsDying = true;
+        _port.Type("after");
+        console.Destroy();
+        _machine.Settle();
+        Assert.Equal([console], _machine.Owner.Gone);
+        Assert.Equal(string.Empty, ReadInput());
+        Assert.Equal("after".Length, _port.Waiting);
+        _port.DropInput();
+        Assert.Equal(0, _port.Waiting);
+    }
+
     [Fact]
     public void A_slow_port_holds_the_guest_back()
     {
@@ -267,6 +306,10 @@ public sealed class ConsoleTests
     private sealed class FakePort : ConsolePort
     {
         private readonly StringBuilder _text = new();
+        private string _typed = string.Empty;
+
+        /// <summary>Keys that nobody has taken.</summary>
+        internal int Waiting => _typed.Length;
 
         internal int Room { get; set; } = int.MaxValue;
 
@@ -280,6 +323,22 @@ public sealed class ConsoleTests
             _text.Append(Encoding.Latin1.GetString(bytes.Slice(0, count)));
             Room = Room == int.MaxValue ? Room : Room - count;
             return count;
+        }
+
+        internal void Type(string keys)
+        {
+            _typed += keys;
+            ReadOn();
+        }
+
+        protected override void PassInputOn()
+        {
+            while (_typed.Length != 0 && MayPassOn)
+            {
+                string piece = _typed[..Math.Min(_typed.Length, InputPiece)];
+                _typed = _typed[piece.Length..];
+                PassOn(Encoding.Latin1.GetBytes(piece));
+            }
         }
     }
 }

@@ -76,6 +76,169 @@ public sealed class ConsoleTests
         Assert.Equal(typed.ToString(), client.Text.ToString());
     }
 
+    /// <summary>A port that nobody reads keeps its buffers, so that the device holds back what is more.</summary>
+    [Theory]
+    [MemberData(nameof(Singles))]
+    public void WhatIsTypedWithoutAClientWaits(FakeVirtioOptions options)
+    {
+        FakeConsoleDevice device = Start(options, 0);
+        ConsolePort port = _machine.Found.Console(0);
+        StringBuilder typed = new();
+        for (char key = 'a'; device.Type(0, key.ToString()); key++)
+        {
+            typed.Append(key);
+            _machine.Interrupts.Deliver();
+        }
+
+        Assert.Equal(VirtioConsolePort.InputBuffers, typed.Length);
+        RecordingConsoleClient client = new();
+        port.Client = client;
+        Assert.Equal(typed.ToString(), client.Text.ToString());
+        Assert.True(device.Type(0, "more"));
+        _machine.Interrupts.Deliver();
+        Assert.Equal(typed + "more", client.Text.ToString());
+    }
+
+    /// <summary>As that of a guest that starts again.</summary>
+    [Fact]
+    public void WhatIsTypedBetweenTwoClientsReachesTheSecond()
+    {
+        FakeConsoleDevice device = Start(s_multi, 4, (0, ""), (1, "one"));
+        ConsolePort port = _machine.Found.FindConsole("one"u8)!;
+        RecordingConsoleClient first = new();
+        port.Client = first;
+        device.Type(1, "first");
+        _machine.Interrupts.Deliver();
+        port.Client = null;
+        device.Type(1, "second");
+        _machine.Interrupts.Deliver();
+        RecordingConsoleClient second = new();
+        port.Client = second;
+        Assert.Equal("first", first.Text.ToString());
+        Assert.Equal("second", second.Text.ToString());
+    }
+
+    [Fact]
+    public void AClientThatTakesNoMoreHoldsTheDeviceBack()
+    {
+        FakeConsoleDevice device = Start(s_single, 0);
+        ConsolePort port = _machine.Found.Console(0);
+        RecordingConsoleClient client = new() { IsFull = true };
+        port.Client = client;
+        string turn = new('x', VirtioConsolePort.InputBuffers * VirtioConsolePort.InputBufferSize);
+        Assert.True(device.Type(0, turn));
+        _machine.Interrupts.Deliver();
+        Assert.False(device.Type(0, "held back"));
+        Assert.Equal(0, client.Text.Length);
+
+        // It takes a piece, and then has no more room.
+        client.FillsUp = true;
+        for (int pieces = 1; pieces <= VirtioConsolePort.InputBuffers; pieces++)
+        {
+            client.IsFull = false;
+            port.ReadOn();
+            Assert.Equal(pieces * ConsolePort.InputPiece, client.Text.Length);
+        }
+
+        client.IsFull = client.FillsUp = false;
+        port.ReadOn();
+        _machine.Interrupts.Deliver();
+        Assert.True(device.Type(0, "later"));
+        _machine.Interrupts.Deliver();
+        Assert.Equal(turn + "later", client.Text.ToString());
+    }
+
+    [Fact]
+    public void WhatIsTypedForNobodyIsDropped()
+    {
+        FakeConsoleDevice device = Start(s_single, 0);
+        ConsolePort port = _machine.Found.Console(0);
+        device.Type(0, "for one that is gone");
+        _machine.Interrupts.Deliver();
+        port.DropInput();
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.True(device.Type(0, "for nobody"));
+            _machine.Interrupts.Deliver();
+        }
+
+        port.KeepInput();
+        device.Type(0, "for the next");
+        _machine.Interrupts.Deliver();
+        RecordingConsoleClient client = new();
+        port.Client = client;
+        Assert.Equal("for the next", client.Text.ToString());
+    }
+
+    [Fact]
+    public void WhatIsTypedOnAPortThatIsTakenAwayReachesNoOther()
+    {
+        FakeConsoleDevice device = Start(s_multi, 8, (1, "one"));
+        string turn = new('x', VirtioConsolePort.InputBuffers * VirtioConsolePort.InputBufferSize);
+        for (int i = 0; i < 2; i++)
+        {
+            Assert.True(device.Type(1, turn));
+            device.Unplug(1);
+            _machine.Interrupts.Deliver();
+            device.Plug(1, "another");
+            _machine.Interrupts.Deliver();
+        }
+
+        Assert.True(device.Type(1, "for it"));
+        _machine.Interrupts.Deliver();
+        RecordingConsoleClient client = new();
+        _machine.Found.FindConsole("another"u8)!.Client = client;
+        Assert.Equal("for it", client.Text.ToString());
+        Assert.True(device.Type(1, ", too"));
+        _machine.Interrupts.Deliver();
+        Assert.Equal("for it, too", client.Text.ToString());
+    }
+
+    [Property(MaxTest = 100)]
+    public void NothingThatIsTypedIsLostWhateverTheTiming(int seed, bool hasEventIndex)
+    {
+        FakeMachine machine = new(512);
+        Random random = new(seed);
+        FakeConsoleDevice device = new(machine, hasEventIndex ? s_single : s_single with { Features = FakeVirtioOptions.Version1 }, 0);
+        machine.Probe();
+        machine.Interrupts.Deliver();
+        ConsolePort port = machine.Found.Console(0);
+        StringBuilder typed = new();
+        StringBuilder seen = new();
+        RecordingConsoleClient? client = null;
+        for (int i = 0; i < 500; i++)
+        {
+            string piece = new((char)('a' + i % 26), random.Next(1, ConsolePort.InputPiece + 1));
+            typed.Append(device.Type(0, piece) ? piece : string.Empty);
+            if (random.Next(3) == 0)
+            {
+                machine.Interrupts.Deliver();
+            }
+
+            if (random.Next(4) == 0)
+            {
+                Replace(random.Next(2) == 0 ? null : new RecordingConsoleClient { FillsUp = random.Next(2) == 0 });
+            }
+            else if (client != null && random.Next(2) == 0)
+            {
+                client.IsFull = false;
+                port.ReadOn();
+            }
+        }
+
+        Replace(new RecordingConsoleClient());
+        machine.Interrupts.Deliver();
+        Replace(null);
+        Assert.Equal(typed.ToString(), seen.ToString());
+
+        void Replace(RecordingConsoleClient? next)
+        {
+            seen.Append(client?.Text);
+            client = next;
+            port.Client = next;
+        }
+    }
+
     [Fact]
     public void SmallWritesLeaveTogetherAndOverflowIsRefused()
     {

@@ -10,7 +10,8 @@ namespace Blanket.Backends;
 /// <summary>
 /// The pair of byte rings of a console (io/console.h) and the port of L0 that it shows up at. While the port is slow the guest's ring
 /// stays full, as on stock Xen; a port that takes nothing for long is taken for closed, and output is kept, the oldest
-/// discarded, until the port takes bytes again. So a guest is never stuck on its console.
+/// discarded, until the port takes bytes again. So a guest is never stuck on its console. Input that there is no room for, or no guest yet or any more,
+/// waits at the port.
 /// </summary>
 internal sealed class ConsoleRing : RingWorker
 {
@@ -36,6 +37,7 @@ internal sealed class ConsoleRing : RingWorker
     private readonly ByteQueue _history = new(HistorySize);
     private readonly ByteQueue _input = new(InputSize);
     private SpinLock _inputLock = new(LockClass.Backend);
+    private Domain? _guest;
     private ulong _base;
     private ulong _stuckSince = BackendBus.Never;
     private int _hasRoom;
@@ -88,7 +90,9 @@ internal sealed class ConsoleRing : RingWorker
             return error;
         }
 
+        _guest = guest;
         Open();
+        _port?.ReadOn();
         return 0;
     }
 
@@ -207,6 +211,9 @@ internal sealed class ConsoleRing : RingWorker
 
     private bool IsGivenUp => IsStuck && _bus.Now - _stuckSince >= Patience;
 
+    /// <summary>Whether a piece of input is for this guest, and there is room for it.</summary>
+    private bool TakesInput => IsOpen && !_guest!.IsShutDown && !_guest.IsDying && InputSize - _input.Count >= ConsolePort.InputPiece;
+
     /// <summary>Copies the guest's oldest bytes without taking them; 0 also while the indexes make no sense.</summary>
     private int PeekOutput(Span<byte> piece)
     {
@@ -235,6 +242,7 @@ internal sealed class ConsoleRing : RingWorker
 
         int room = XenconsInterface.InputSize - (int)used;
         _inputLock.Acquire();
+        bool hasRefused = InputSize - _input.Count < ConsolePort.InputPiece;
         int moved = 0;
         while (moved < room && _input.Count != 0)
         {
@@ -252,6 +260,11 @@ internal sealed class ConsoleRing : RingWorker
             Write(XenconsInterface.InputProducer, unchecked(producer + (uint)moved));
         }
 
+        if (hasRefused)
+        {
+            _port?.ReadOn();
+        }
+
         return moved != 0;
     }
 
@@ -262,6 +275,8 @@ internal sealed class ConsoleRing : RingWorker
     /// <summary>What L0's port tells.</summary>
     private sealed class PortClient(ConsoleRing ring) : ConsoleClient
     {
+        public override bool TakesInput => ring.TakesInput;
+
         public override void Received(ReadOnlySpan<byte> bytes)
         {
             ring._inputLock.Acquire();

@@ -3,8 +3,10 @@ using Blanket.Abi;
 using Blanket.Backends;
 using Blanket.Core.Domains;
 using Blanket.Core.Scheduling;
+using Blanket.Drivers;
 using Blanket.Drivers.Xen.Console;
 using Blanket.Kernel.Platform.Xen;
+using Blanket.Kernel.Services;
 using Blanket.Machine;
 
 namespace Blanket.Kernel.Guests;
@@ -49,6 +51,24 @@ internal sealed class Guest : DomainObserver
 
     /// <summary>Its part of the line that consoles share on Xen; null where L0 has a port for each.</summary>
     internal XenConsolePort? LinePort { get; }
+
+    /// <summary>L0's port for its console; null when there is none.</summary>
+    internal ConsolePort? ConsolePort
+    {
+        get
+        {
+            if (LinePort != null)
+            {
+                return LinePort;
+            }
+
+            ReadOnlySpan<byte> prefix = "console."u8;
+            Span<byte> name = stackalloc byte[prefix.Length + BootBundleName.Size];
+            prefix.CopyTo(name);
+            Name.CopyTo(name.Slice(prefix.Length));
+            return DeviceRegistry.Found.FindConsole(name.Slice(0, prefix.Length + Name.Length));
+        }
+    }
 
     /// <summary>Where it is in its life.</summary>
     internal GuestState State;
@@ -101,6 +121,9 @@ internal sealed class Guest : DomainObserver
         IsTransient = isTransient;
         IsConfigured = true;
         State = GuestState.Stopped;
+
+        // What is typed before it is built, or while it is for a reboot, waits for it.
+        ConsolePort?.KeepInput();
         return true;
     }
 

@@ -74,16 +74,12 @@ internal sealed class GuestDevices(Guest guest) : BackendOwner
 
     private bool CreateConsole(Domain domain, ulong frame, uint port)
     {
-        Span<byte> name = stackalloc byte[8 + BootBundleName.Size];
-        "console."u8.CopyTo(name);
-        guest.Name.CopyTo(name.Slice(8));
-        ConsolePort? outside = guest.LinePort != null ? guest.LinePort : DeviceRegistry.Found.FindConsole(name.Slice(0, 8 + guest.Name.Length));
         if (!TryEnterArena("console"u8))
         {
             return false;
         }
 
-        int error = PrimaryConsole.Create(BackendService.Bus, this, domain, outside, frame, port, out PrimaryConsole? console);
+        int error = PrimaryConsole.Create(BackendService.Bus, this, domain, guest.ConsolePort, frame, port, out PrimaryConsole? console);
         guest.Arena.Leave();
         return Add(console, error, "console"u8);
     }

@@ -422,7 +422,14 @@ internal static class GuestManager
 
     private static void End(Guest guest)
     {
-        if (guest.State == GuestState.Stopped && guest.IsTransient)
+        if (guest.State != GuestState.Stopped)
+        {
+            return;
+        }
+
+        // What is typed for it yet is not for a guest that has its name later.
+        guest.ConsolePort?.DropInput();
+        if (guest.IsTransient)
         {
             guest.Forget();
         }

@@ -149,7 +149,21 @@ public sealed class RecordingConsoleClient : ConsoleClient
 
     public int Rooms { get; private set; }
 
-    public override void Received(ReadOnlySpan<byte> bytes) => Text.Append(Encoding.ASCII.GetString(bytes));
+    /// <summary>It takes no more.</summary>
+    public bool IsFull { get; set; }
+
+    /// <summary>Each piece that it takes fills it.</summary>
+    public bool FillsUp { get; set; }
+
+    public override bool TakesInput => !IsFull;
+
+    public override void Received(ReadOnlySpan<byte> bytes)
+    {
+        Assert.False(IsFull);
+        Assert.InRange(bytes.Length, 1, ConsolePort.InputPiece);
+        Text.Append(Encoding.ASCII.GetString(bytes));
+        IsFull = FillsUp;
+    }
 
     public override void RoomAvailable() => Rooms++;
 }

@@ -71,13 +71,102 @@ public sealed class XenConsoleTests
         Assert.Equal("\u001e7\u001f" + said, seen);
     }
 
+    /// <summary>Of each port so much, whatever is typed on others; and the line goes on.</summary>
+    [Fact]
+    public void What_is_typed_without_a_client_waits_as_far_as_there_is_room()
+    {
+        XenConsolePort one = Take(7);
+        XenConsolePort two = Take(8);
+        Type("\u001e7\u001f" + new string('a', 200) + "\u001e8\u001fto two");
+        Type("\u001e7\u001f" + new string('b', 200));
+        Type(new string('c', 200));
+        Assert.Equal(new string('a', 200) + new string('b', XenConsolePort.InputCapacity - 200), Hears(one, string.Empty));
+        Assert.Equal("to two", Hears(two, string.Empty));
+        Assert.Equal("more", Hears(one, "more"));
+    }
+
+    [Fact]
+    public void What_is_typed_between_two_clients_reaches_the_second()
+    {
+        XenConsolePort port = Take(7);
+        Assert.Equal("first", Hears(port, "\u001e7\u001ffirst"));
+        port.Client = null;
+        Type("second");
+        Assert.Equal("second", Hears(port, string.Empty));
+    }
+
+    [Fact]
+    public void A_client_that_takes_no_more_gets_the_rest_later()
+    {
+        XenConsolePort port = Take(7);
+        Keys keys = new() { IsFull = true };
+        port.Client = keys;
+        Type("\u001e7\u001ftyped");
+        Assert.Equal(string.Empty, keys.Seen);
+        keys.IsFull = false;
+        port.ReadOn();
+        Assert.Equal("typed", keys.Seen);
+    }
+
+    /// <summary>As of a guest that is gone, but whose console is there yet.</summary>
+    [Fact]
+    public void What_is_typed_for_nobody_is_dropped()
+    {
+        XenConsolePort port = Take(7);
+        Type("\u001e7\u001ffor one that is gone");
+        port.DropInput();
+        Type("for nobody");
+        port.KeepInput();
+        Type("for the next");
+        Assert.Equal("for the next", Hears(port, string.Empty));
+    }
+
+    [Fact]
+    public void Who_takes_a_port_over_reads_nothing_of_what_waited_for_the_one_before()
+    {
+        XenConsolePort port = Take(7);
+        Type("\u001e7\u001fold");
+        port.Leave();
+        Type("old");
+        Assert.True(port.TryTake(8));
+        Type("old\u001e8\u001fnew");
+        Assert.Equal("new", Hears(port, string.Empty));
+
+        // The same number, for another guest, on the same port or another.
+        Type("old");
+        port.Client = null;
+        Type("old");
+        port.Leave();
+        Type("old");
+        Assert.True(port.TryTake(8));
+        Assert.Equal(string.Empty, Hears(port, string.Empty));
+        port.Client = null;
+        Type("old");
+        port.Leave();
+        XenConsolePort other = Take(8);
+        Type("new");
+        Assert.Equal("new", Hears(other, string.Empty));
+    }
+
+    private XenConsolePort Take(uint number)
+    {
+        XenConsolePort port = _console.CreatePort()!;
+        Assert.True(port.TryTake(number));
+        return port;
+    }
+
+    private void Type(string text)
+    {
+        _ring.Type(text);
+        _console.Handle();
+    }
+
     /// <summary>What reaches a port of what comes on the line.</summary>
     private string Hears(XenConsolePort port, string text)
     {
         Keys keys = new();
         port.Client = keys;
-        _ring.Type(text);
-        _console.Handle();
+        Type(text);
         return keys.Seen;
     }
 
@@ -132,6 +221,10 @@ public sealed class XenConsoleTests
     private sealed class Keys : ConsoleClient
     {
         public string Seen { get; private set; } = string.Empty;
+
+        public bool IsFull { get; set; }
+
+        public override bool TakesInput => !IsFull;
 
         public override void Received(ReadOnlySpan<byte> bytes) => Seen += Encoding.ASCII.GetString(bytes);
 

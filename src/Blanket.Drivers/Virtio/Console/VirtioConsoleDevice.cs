@@ -250,10 +250,8 @@ internal sealed class VirtioConsoleDevice : VirtioDevice
                 control.Welcome(port);
                 break;
             case ConsoleWire.PortRemove:
-                Port(port).IsPresent = false;
-                Port(port).SetName(default);
                 control.Forget(port);
-                Port(port).Client?.RoomAvailable();
+                Port(port).Unplug();
                 break;
             case ConsoleWire.PortName:
                 Port(port).SetName(WithoutEnd(message.Slice(ConsoleWire.ControlSize, (int)length - ConsoleWire.ControlSize)));

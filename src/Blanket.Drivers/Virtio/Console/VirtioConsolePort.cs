@@ -6,7 +6,8 @@ namespace Blanket.Drivers.Virtio.Console;
 
 /// <summary>
 /// One port of a virtio console. Output is copied into a byte ring and leaves it in as large pieces as there are, one in flight;
-/// so many small writes cost few notifications. Output to a port that is not there is dropped, as on an unplugged cable.
+/// so many small writes cost few notifications. Output to a port that is not there is dropped, as on an unplugged cable. Input that nobody takes stays
+/// where the device put it: when that are all buffers, the device holds back what comes after it.
 /// </summary>
 internal sealed class VirtioConsolePort : ConsolePort
 {
@@ -15,7 +16,7 @@ internal sealed class VirtioConsolePort : ConsolePort
 
     /// <summary>Receive buffers, and bytes of each.</summary>
     public const int InputBuffers = 16;
-    public const int InputBufferSize = 256;
+    public const int InputBufferSize = InputPiece;
 
     /// <summary>The most bytes of a name.</summary>
     public const int MaximumName = 112;
@@ -38,7 +39,7 @@ internal sealed class VirtioConsolePort : ConsolePort
     // Whether something was taken from the transmit queue, or given up by it, since an interrupt was asked for last.
     private bool _mustRequestInterrupt;
 
-    // Whether input was left for later, and no interrupt asked for.
+    // Whether input was left for the next turn, which comes, and no interrupt asked for.
     private bool _hasLeftInput;
 
     public VirtioConsolePort(VirtioConsoleDevice device, Virtqueue receive, Virtqueue transmit, ulong input, ulong output)
@@ -67,7 +68,8 @@ internal sealed class VirtioConsolePort : ConsolePort
     /// Another CPU that sends may take what the interrupt came for: it says so in <see cref="Reap"/> before it does, hence the order here.
     /// </remarks>
     public bool HasWork =>
-        _hasLeftInput || _receive.HasUsed || _transmit.HasUsed || Volatile.Read(ref _mustRequestInterrupt) || Volatile.Read(ref _hasRefused);
+        _transmit.HasUsed || Volatile.Read(ref _mustRequestInterrupt) || Volatile.Read(ref _hasRefused)
+        || Volatile.Read(ref _hasLeftInput) || (_receive.HasUsed && MayPassOn);
 
     /// <summary>Whether the port is in the list of devices.</summary>
     public bool IsListed { get; set; }
@@ -130,7 +132,18 @@ internal sealed class VirtioConsolePort : ConsolePort
     public void Service()
     {
         ServiceTransmit();
-        ServiceReceive();
+        Volatile.Write(ref _hasLeftInput, false);
+        ReadOn();
+    }
+
+    /// <summary>L0 has taken the port away. The next one in its place is another's, who gets nothing of what was typed on this one.</summary>
+    public void Unplug()
+    {
+        IsPresent = false;
+        SetName(default);
+        DropInput();
+        KeepInput();
+        Client?.RoomAvailable();
     }
 
     /// <summary>The device was reset with a piece of output in flight: it is sent again.</summary>
@@ -171,27 +184,31 @@ internal sealed class VirtioConsolePort : ConsolePort
         }
     }
 
-    private void ServiceReceive()
+    /// <inheritdoc/>
+    protected override void PassInputOn()
     {
+        // This turn is over, and another will come; but nobody is to get what is dropped here.
+        if (Volatile.Read(ref _hasLeftInput) && !IsDropping)
+        {
+            return;
+        }
+
         Span<byte> copy = stackalloc byte[InputBufferSize];
         // As many as there are buffers, then other ports have their turn.
         int budget = InputBuffers;
         do
         {
-            while (budget > 0 && TryReceive(copy, out int length))
+            while (budget > 0 && MayPassOn && TryReceive(copy, out int length))
             {
                 budget--;
-                if (length > 0)
-                {
-                    Client?.Received(copy.Slice(0, length));
-                }
+                PassOn(copy.Slice(0, length));
             }
         }
-        while (budget > 0 && !TryRequestReceiveInterrupt());
+        while (budget > 0 && MayPassOn && !TryRequestReceiveInterrupt());
 
         FillReceive();
-        _hasLeftInput = budget == 0;
-        if (_hasLeftInput)
+        Volatile.Write(ref _hasLeftInput, budget == 0);
+        if (budget == 0 || _device.Health.NeedsReset)
         {
             _device.ServePortsLater();
         }

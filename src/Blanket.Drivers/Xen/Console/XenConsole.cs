@@ -147,6 +147,24 @@ public sealed class XenConsole : InterruptHandler
         return taken;
     }
 
+    /// <summary>Keeps what was typed on a port; returns how much.</summary>
+    internal int Keep(XenConsolePort port, ReadOnlySpan<byte> bytes)
+    {
+        _lock.Acquire();
+        int count = port.KeepTyped(bytes);
+        _lock.Release();
+        return count;
+    }
+
+    /// <summary>Takes what is kept of it; returns how much.</summary>
+    internal int TakeTyped(XenConsolePort port, Span<byte> piece)
+    {
+        _lock.Acquire();
+        int count = port.TakeTyped(piece);
+        _lock.Release();
+        return count;
+    }
+
     /// <summary>Gives a port a number, unless another port has it (<see cref="XenConsolePort.TryTake"/>).</summary>
     internal bool TryTake(XenConsolePort port, uint number)
     {
@@ -163,6 +181,7 @@ public sealed class XenConsole : InterruptHandler
             holder?.Renumber(0);
             port.Renumber(number);
             port.IsTaken = true;
+            port.KeepInput();
         }
 
         _lock.Release();
@@ -319,10 +338,10 @@ public sealed class XenConsole : InterruptHandler
 
     private void Deliver(ReadOnlySpan<byte> bytes)
     {
-        ConsoleClient? client = bytes.IsEmpty ? null : FindPort(_inputPort)?.Client;
-        if (client != null)
+        XenConsolePort? port = bytes.IsEmpty || _inputPort == 0 ? null : FindPort(_inputPort);
+        if (port != null)
         {
-            client.Received(bytes);
+            port.Type(bytes);
         }
     }
 
@@ -339,9 +358,10 @@ public sealed class XenConsole : InterruptHandler
             }
 
             _lock.Release();
-            if (hasRoom && port.Client != null)
+            ConsoleClient? client = hasRoom ? port.Client : null;
+            if (client != null)
             {
-                port.Client.RoomAvailable();
+                client.RoomAvailable();
             }
         }
     }

@@ -1,24 +1,24 @@
 using System;
 
-namespace Blanket.Backends;
+namespace Blanket.Drivers;
 
 /// <summary>A bounded first-in first-out queue of bytes. Not locked.</summary>
-internal sealed class ByteQueue
+public sealed class ByteQueue
 {
     private readonly byte[] _bytes;
     private int _head;
 
     /// <summary>An empty queue.</summary>
-    internal ByteQueue(int capacity) => _bytes = new byte[capacity];
+    public ByteQueue(int capacity) => _bytes = new byte[capacity];
 
     /// <summary>Bytes in the queue.</summary>
-    internal int Count { get; private set; }
+    public int Count { get; private set; }
 
     /// <summary>The oldest bytes, as far as they lie in one piece; empty only when the queue is.</summary>
-    internal ReadOnlySpan<byte> Oldest => new(_bytes, _head, Math.Min(Count, _bytes.Length - _head));
+    public ReadOnlySpan<byte> Oldest => new(_bytes, _head, Math.Min(Count, _bytes.Length - _head));
 
     /// <summary>Appends as many bytes as there is room for; returns how many.</summary>
-    internal int Append(ReadOnlySpan<byte> bytes)
+    public int Append(ReadOnlySpan<byte> bytes)
     {
         int count = Math.Min(bytes.Length, _bytes.Length - Count);
         for (int i = 0; i < count; i++)
@@ -32,7 +32,7 @@ internal sealed class ByteQueue
     }
 
     /// <summary>Appends all bytes; the oldest ones make room for them.</summary>
-    internal void AppendOverOldest(ReadOnlySpan<byte> bytes)
+    public void AppendOverOldest(ReadOnlySpan<byte> bytes)
     {
         if (bytes.Length > _bytes.Length)
         {
@@ -44,7 +44,7 @@ internal sealed class ByteQueue
     }
 
     /// <summary>Removes the oldest bytes, at most <see cref="Count"/>.</summary>
-    internal void Remove(int count)
+    public void Remove(int count)
     {
         _head = (_head + count) % _bytes.Length;
         Count -= count;
