@@ -81,6 +81,10 @@ internal sealed class OperatorSession : IAsyncDisposable
         shown => shown.Contains(expected, StringComparison.Ordinal),
         shown => $"debug-keys {keys} did not show '{expected}': {shown}");
 
+    /// <summary>Waits until a guest has a console.</summary>
+    internal Task AwaitConsoleAsync(string guest) => AwaitAsync(
+        () => Task.FromResult(File.Exists(Instance.ConsoleSocket(guest))), static isThere => isThere, _ => $"{guest} has no console");
+
     /// <summary>The counts of <c>audit --json</c>.</summary>
     internal async Task<AuditCounts> AuditAsync() => new(JsonNode.Parse(await CallAsync("audit", "--json"))!.AsObject());
 

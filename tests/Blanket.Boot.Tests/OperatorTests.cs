@@ -109,9 +109,13 @@ public sealed class OperatorTests
     private static async Task AddAsync(OperatorSession session, string other, string large, BootDirectory directory)
     {
         Assert.Contains("not enough memory", await session.CallRefusedAsync(1, "could not be started", "start", large), StringComparison.Ordinal);
-        await session.CallAsync("start", other);
-        await session.CallRefusedAsync(2, "is the name of a running guest", "start", other);
+
+        // What is typed before the machine knows the guest, it reads when it is there.
+        Task<string> start = session.CallAsync("start", other);
+        await session.AwaitConsoleAsync("other");
         await session.TypeAsync("other", "cat /sys/class/block/xvda/size; echo mar''ked > /dev/xvda; sync; echo wri''tten", "16384\r\nwritten");
+        await start;
+        await session.CallRefusedAsync(2, "is the name of a running guest", "start", other);
         await session.AwaitAsync("other", "writes", guest => guest!["disk_written_bytes"]!.GetValue<long>() > 0);
         await session.AwaitAsync("other", "packets", guest => guest!["net_sent_packets"]!.GetValue<long>() > 0 && guest["net_received_packets"]!.GetValue<long>() > 0);
         Assert.Equal("marked\n"u8.ToArray(), File.ReadAllBytes(directory.PathOf("other.raw"))[..7]);
