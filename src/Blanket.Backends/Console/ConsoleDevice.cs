@@ -76,7 +76,7 @@ public sealed class ConsoleDevice : XenbusBackend
     /// <inheritdoc/>
     private protected override int Attach() =>
         Frontend.TryRead("ring-ref"u8, out uint reference) && Frontend.TryRead("port"u8, out uint port)
-            ? _ring.Attach(Domain, reference, port)
+            ? _ring.Attach(reference, port)
             : -Errno.EINVAL;
 
     /// <inheritdoc/>

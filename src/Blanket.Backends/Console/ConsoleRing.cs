@@ -37,7 +37,6 @@ internal sealed class ConsoleRing : RingWorker
     private readonly ByteQueue _history = new(HistorySize);
     private readonly ByteQueue _input = new(InputSize);
     private SpinLock _inputLock = new(LockClass.Backend);
-    private Domain? _guest;
     private ulong _base;
     private ulong _stuckSince = BackendBus.Never;
     private int _hasRoom;
@@ -72,25 +71,24 @@ internal sealed class ConsoleRing : RingWorker
     /// <summary>What a guest printed last is still sent when the guest is gone.</summary>
     private protected override bool IsIdle => _history.Count == 0 || IsGivenUp;
 
-    /// <summary>Starts on a guest's page and port.</summary>
+    /// <summary>Starts on a page and a port of its guest.</summary>
     /// <returns>0 or a negative errno; nothing is held then.</returns>
-    internal int Attach(Domain guest, uint reference, uint port)
+    internal int Attach(uint reference, uint port)
     {
-        int error = _pages.Pin(guest, reference);
+        int error = _pages.Pin(Guest, reference);
         if (error != 0)
         {
             return error;
         }
 
         _base = _pages.Frames[0] << Cpu.PageShift;
-        error = _events.Bind(guest, port);
+        error = _events.Bind(Guest, port);
         if (error != 0)
         {
             _pages.Release();
             return error;
         }
 
-        _guest = guest;
         Open();
         _port?.ReadOn();
         return 0;
@@ -212,7 +210,7 @@ internal sealed class ConsoleRing : RingWorker
     private bool IsGivenUp => IsStuck && _bus.Now - _stuckSince >= Patience;
 
     /// <summary>Whether a piece of input is for this guest, and there is room for it.</summary>
-    private bool TakesInput => IsOpen && !_guest!.IsShutDown && !_guest.IsDying && InputSize - _input.Count >= ConsolePort.InputPiece;
+    private bool TakesInput => IsOpen && !Guest.IsShutDown && !Guest.IsDying && InputSize - _input.Count >= ConsolePort.InputPiece;
 
     /// <summary>Copies the guest's oldest bytes without taking them; 0 also while the indexes make no sense.</summary>
     private int PeekOutput(Span<byte> piece)

@@ -113,7 +113,7 @@ public sealed class PrimaryConsole : BackendDevice
             return -Errno.ENOSPC;
         }
 
-        int error = _ring.Attach(Domain, ReservedReference, guestPort);
+        int error = _ring.Attach(ReservedReference, guestPort);
         if (error != 0)
         {
             Bus.Remove(this);
