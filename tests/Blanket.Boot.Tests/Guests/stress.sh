@@ -7,17 +7,28 @@ mkdir -p /dev/shm /build
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /tmp
 seconds=$(sed 's/.*seconds=\([0-9]*\).*/\1/' /proc/cmdline)
+builds=$((seconds / 10))
 echo "stress: $(nproc) vCPUs"
 
-stress-ng --verify --timeout "${seconds}s" --temp-path /tmp --metrics-brief --no-rand-seed \
-    --cpu 2 --vm 1 --vm-bytes 16m --fork 1 --mmap 1 --mmap-bytes 2m --pipe 1 --futex 1 --switch 1 > /tmp/stress.log 2>&1 || {
-    cat /tmp/stress.log
-    fail 'stress-ng'
+# Says how many stressors did something in so many seconds: operations of each, a number of at least one, and not the rates with fractions further down.
+stress() {
+    stress-ng --verify --timeout "$1s" --temp-path /tmp --metrics-brief --no-rand-seed \
+        --cpu 2 --vm 1 --vm-bytes 16m --fork 1 --mmap 1 --mmap-bytes 2m --pipe 1 --futex 1 --switch 1 > /tmp/stress.log 2>&1 || {
+        cat /tmp/stress.log
+        fail 'stress-ng'
+    }
+    grep -E 'metrc.* (cpu|vm|fork|mmap|pipe|futex|switch) +[1-9][0-9]* ' /tmp/stress.log > /tmp/operations
+    working=$(wc -l < /tmp/operations)
 }
-# Operations of each: a number of at least one, and not the rates with fractions further down.
-grep -E 'metrc.* (cpu|vm|fork|mmap|pipe|futex|switch) +[1-9][0-9]* ' /tmp/stress.log > /tmp/operations
+
+# On a busy host a pass over the memory may take longer.
+stress "$seconds"
+while [ "$working" != 7 ] && [ "$seconds" -lt 60 ]; do
+    seconds=$((seconds * 2))
+    stress "$seconds"
+done
 cat /tmp/operations
-[ "$(wc -l < /tmp/operations)" = 7 ] || { cat /tmp/stress.log; fail 'a stressor that did nothing'; }
+[ "$working" = 7 ] || { cat /tmp/stress.log; fail 'a stressor that did nothing'; }
 echo 'stress: verified'
 
 # Files with many small functions, each of which calls the one before.
@@ -46,7 +57,7 @@ build() {
 }
 build serial 1
 round=0
-while [ "$round" -le $((seconds / 10)) ]; do
+while [ "$round" -le "$builds" ]; do
     build parallel 8
     for file in serial/*; do
         cmp "$file" "parallel/${file#serial/}" || fail "a build of $file with 8 jobs differs"
