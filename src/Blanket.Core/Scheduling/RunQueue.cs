@@ -98,34 +98,16 @@ public sealed class RunQueue
 
     /// <summary>Ends a vCPU's block.</summary>
     /// <returns>The CPU that it runs on now, which has to be told about its event; <see cref="VcpuSchedule.Nowhere"/> when it does not run.</returns>
-    public static int Wake(Vcpu vcpu, ulong now)
+    public static int Wake(Vcpu vcpu)
     {
         RunQueue queue = Lock(vcpu);
         vcpu.Schedule.IsBlocked = false;
-        int prompt = queue.Update(vcpu, now);
         int running = vcpu.Schedule.RunningOn;
+
+        // For one that runs the time does not matter; reading it may be an exit to L0.
+        int prompt = queue.Update(vcpu, running == VcpuSchedule.Nowhere ? queue._host.WakeTime : 0);
         queue.Unlock(prompt);
         return running;
-    }
-
-    /// <summary>Ends the block of a vCPU that has a CPU, for which no time is needed.</summary>
-    /// <param name="vcpu">The vCPU.</param>
-    /// <param name="running">The CPU that it runs on.</param>
-    /// <returns>False when it does not run: nothing was done.</returns>
-    public static bool TryWakeRunning(Vcpu vcpu, out int running)
-    {
-        RunQueue queue = Lock(vcpu);
-        running = vcpu.Schedule.RunningOn;
-        int prompt = VcpuSchedule.Nowhere;
-        bool isRunning = running != VcpuSchedule.Nowhere;
-        if (isRunning)
-        {
-            vcpu.Schedule.IsBlocked = false;
-            prompt = queue.Update(vcpu, 0);
-        }
-
-        queue.Unlock(prompt);
-        return isRunning;
     }
 
     /// <summary>Makes the running vCPU wait for an event.</summary>

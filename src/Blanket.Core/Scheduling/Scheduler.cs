@@ -130,11 +130,7 @@ public static class Scheduler
             EndPoll(vcpu);
         }
 
-        if (!RunQueue.TryWakeRunning(vcpu, out int running))
-        {
-            running = RunQueue.Wake(vcpu, CpuTime.SinceWait);
-        }
-
+        int running = RunQueue.Wake(vcpu);
         if (running == VcpuSchedule.Nowhere)
         {
             OfferElsewhere(vcpu);
@@ -298,6 +294,8 @@ public static class Scheduler
         public override void Prompt(int cpu) => Scheduler.Prompt(cpu);
 
         public override void ResumeAt(Domain domain, ulong time) => Arm(domain.Share.CapTimer, time);
+
+        public override ulong WakeTime => CpuTime.SinceWait;
 
         public override RunQueue? FindQueue(Vcpu vcpu) => LeastAssigned(vcpu.Schedule.Affinity);
     }

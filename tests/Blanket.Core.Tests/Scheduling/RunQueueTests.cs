@@ -274,7 +274,7 @@ public sealed class RunQueueTests
         ulong worked = WorkForOneInTimeOfAnother(machine, sleeper, robbed, 300_000, 5 * Second);
         Assert.True(worked > Second);
         ulong before = sleeper.CpuTime;
-        RunQueue.Wake(sleeper.Vcpu, machine.Now);
+        RunQueue.Wake(sleeper.Vcpu);
         machine.Run(500 * Millisecond);
         Assert.True(sleeper.CpuTime > before);
     }
@@ -333,7 +333,8 @@ public sealed class RunQueueTests
         RunQueue.Block(vcpu);
         Assert.Null(queue.Choose(0, 2000));
         host.Prompted = -1;
-        RunQueue.Wake(vcpu, 3000);
+        host.Time = 3000;
+        RunQueue.Wake(vcpu);
         Assert.Equal(0, host.Prompted);
         Assert.Null(queue.Choose(1, 3000));
         host.Prompted = -1;
@@ -341,38 +342,37 @@ public sealed class RunQueueTests
         Assert.Same(vcpu, queue.Choose(1, 3000));
     }
 
-    /// <summary>An event that comes before the CPU has put a vCPU down that blocks lets it go on; when it has been put down, nothing happens.</summary>
+    /// <summary>An event that comes before the CPU has put a vCPU down that blocks lets it go on, and nobody reads the clock for that.</summary>
     [Fact]
     public void AVcpuThatStillRunsIsWokenWithoutTheTime()
     {
-        (_, RunQueue queue, _, Vcpu vcpu) = TwoQueues();
-        Assert.False(RunQueue.TryWakeRunning(vcpu, out int running));
-        Assert.Equal(VcpuSchedule.Nowhere, running);
+        (Recorder host, RunQueue queue, _, Vcpu vcpu) = TwoQueues();
+        host.Time = null;
         RunQueue.SetDown(vcpu, false, 1000);
         Assert.Same(vcpu, queue.Choose(0, 1000));
         RunQueue.Block(vcpu);
         Assert.True(queue.MustChoose(0, 2000));
-        Assert.True(RunQueue.TryWakeRunning(vcpu, out running));
-        Assert.Equal(0, running);
+        Assert.Equal(0, RunQueue.Wake(vcpu));
         Assert.Same(vcpu, queue.Choose(0, 2000));
         RunQueue.Block(vcpu);
         Assert.Null(queue.Choose(0, 3000));
-        Assert.False(RunQueue.TryWakeRunning(vcpu, out _));
-        Assert.True(vcpu.Schedule.IsBlocked);
+        host.Time = 4000;
+        Assert.Equal(VcpuSchedule.Nowhere, RunQueue.Wake(vcpu));
         RunQueue.ReadTimes(vcpu, out Abi.Xen.VcpuRunStateInfo times);
-        Assert.Equal((2000ul, 3000ul), (times.TimeRunning, times.StateEntryTime));
+        Assert.Equal((2000ul, 1000ul, 4000ul), (times.TimeRunning, times.TimeBlocked, times.StateEntryTime));
     }
 
     /// <summary>The CPU on which an event arrives may know an earlier time than the one that put the vCPU down: no time counts twice.</summary>
     [Fact]
     public void AWakeOfAnEarlierTimeDoesNotTurnTheClockBack()
     {
-        (_, RunQueue queue, _, Vcpu vcpu) = TwoQueues();
+        (Recorder host, RunQueue queue, _, Vcpu vcpu) = TwoQueues();
         RunQueue.SetDown(vcpu, false, 1000);
         Assert.Same(vcpu, queue.Choose(0, 1000));
         RunQueue.Block(vcpu);
         Assert.Null(queue.Choose(0, 3000));
-        RunQueue.Wake(vcpu, 2500);
+        host.Time = 2500;
+        RunQueue.Wake(vcpu);
         Assert.Same(vcpu, queue.Choose(0, 4000));
         RunQueue.Block(vcpu);
         Assert.Null(queue.Choose(0, 5000));
@@ -420,7 +420,8 @@ public sealed class RunQueueTests
         Assert.Null(near.Choose(0, 2000));
         RunQueue.SetAffinity(vcpu, Only(8), 3000);
         host.Prompted = -1;
-        RunQueue.Wake(vcpu, 4000);
+        host.Time = 4000;
+        RunQueue.Wake(vcpu);
         Assert.Equal(0, host.Prompted);
         Assert.Null(far.Choose(8, 4000));
         Assert.True(vcpu.Schedule.IsWaiting);
@@ -465,6 +466,11 @@ public sealed class RunQueueTests
         public int Prompted { get; set; }
 
         public RunQueue? Other { get; set; }
+
+        /// <summary>What the clock shows; null when nobody is to read it.</summary>
+        public ulong? Time { get; set; }
+
+        public override ulong WakeTime => Time ?? throw new InvalidOperationException("the clock is read");
 
         public override RunQueue? FindQueue(Vcpu vcpu) => Other;
 

@@ -87,6 +87,8 @@ internal sealed class SimulatedCpus : RunQueueHost
         return true;
     }
 
+    public override ulong WakeTime => Now;
+
     public override void Prompt(int cpu) => _isPrompted[cpu] = true;
 
     public override void ResumeAt(Domain domain, ulong time) => _events.Enqueue(
@@ -262,10 +264,7 @@ internal sealed class SimulatedVcpu(SimulatedCpus cpus, Vcpu vcpu)
             {
                 _wokenAt = cpus.Now;
                 _isWoken = true;
-                if (!RunQueue.TryWakeRunning(Vcpu, out _))
-                {
-                    RunQueue.Wake(Vcpu, cpus.Now);
-                }
+                RunQueue.Wake(Vcpu);
             });
     }
 }
