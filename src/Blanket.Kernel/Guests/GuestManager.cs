@@ -125,7 +125,7 @@ internal static class GuestManager
         }
 
         guest.IsNew = true;
-        Start(guest);
+        GuestStarts.Begin(guest);
         bool isTaken = guest.State is GuestState.Starting or GuestState.Waiting;
         End(guest);
         return isTaken ? 0 : -Errno.ENOEXEC;
@@ -170,36 +170,6 @@ internal static class GuestManager
         s_isStarted = true;
         Wake();
     }
-
-    /// <summary>Frees the memory of the boot bundle, which others could use, unless a guest may have to be built of it yet, or again.</summary>
-    private static void ReleaseBootBundle()
-    {
-        foreach (Guest? guest in s_guests!)
-        {
-            if (guest is { IsTransient: false } && (guest.State is GuestState.Waiting or GuestState.Starting || CanStartAgain(guest)))
-            {
-                return;
-            }
-        }
-
-        Memory.ReleaseModules();
-        foreach (Guest? guest in s_guests)
-        {
-            if (guest is { IsTransient: false })
-            {
-                guest.Bundle = default;
-            }
-        }
-    }
-
-    private static bool CanStartAgain(Guest guest)
-    {
-        ref readonly BootBundleGuest record = ref guest.Record;
-        return StartsAgain(record.OnPoweroff) || StartsAgain(record.OnReboot) || StartsAgain(record.OnCrash) || StartsAgain(record.OnWatchdog);
-    }
-
-    private static bool StartsAgain(BootBundleAction action) =>
-        action is BootBundleAction.Restart or BootBundleAction.CoredumpRestart or BootBundleAction.RenameRestart;
 
     /// <summary>
     /// The CPU whose work the lives of guests are: building, deciding what becomes of one that stopped, teardown. So none of it needs locks
@@ -334,7 +304,7 @@ internal static class GuestManager
 
         if (guest.State == GuestState.Waiting)
         {
-            Start(guest);
+            GuestStarts.Begin(guest);
             End(guest);
         }
 
@@ -349,51 +319,11 @@ internal static class GuestManager
     {
         if (guest.State == GuestState.Starting)
         {
-            Build(guest);
+            GuestStarts.GoOn(guest);
         }
         else
         {
             TearDown(guest);
-        }
-    }
-
-    private static void Build(Guest guest)
-    {
-        StartResult result = GuestBuilder.Run(guest);
-        if (result == StartResult.Unfinished)
-        {
-            guest.AwaitsTurn = true;
-            return;
-        }
-
-        MemoryBalancer.EndClaim();
-        if (result == StartResult.Done)
-        {
-            ReportStart(guest);
-        }
-        else
-        {
-            guest.StartsAgain = false;
-            ReportRefusal(guest);
-            EndStart(guest);
-        }
-
-        guest.IsNew = false;
-        ReleaseBundle(guest);
-    }
-
-    /// <summary>Its start came to nothing, or is not wanted any more.</summary>
-    private static void EndStart(Guest guest)
-    {
-        if (guest.Domain != null)
-        {
-            GuestTeardown.Begin(guest);
-        }
-        else
-        {
-            guest.State = GuestState.Stopped;
-            End(guest);
-            Wake();
         }
     }
 
@@ -410,7 +340,7 @@ internal static class GuestManager
         if (guest.StartsAgain)
         {
             Audit.Report();
-            Start(guest);
+            GuestStarts.Begin(guest);
         }
 
         End(guest);
@@ -420,7 +350,8 @@ internal static class GuestManager
         Wake();
     }
 
-    private static void End(Guest guest)
+    /// <summary>Forgets what a guest that is stopped for good leaves.</summary>
+    internal static void End(Guest guest)
     {
         if (guest.State != GuestState.Stopped)
         {
@@ -448,14 +379,8 @@ internal static class GuestManager
         switch (guest.State)
         {
             case GuestState.Waiting:
-                MemoryBalancer.Cancel(guest);
-                EndStart(guest);
-                break;
             case GuestState.Starting:
-                GuestBuilder.Abandon(guest);
-                guest.AwaitsTurn = false;
-                MemoryBalancer.EndClaim();
-                EndStart(guest);
+                GuestStarts.Cancel(guest);
                 break;
             default:
                 GuestTeardown.Begin(guest);
@@ -473,67 +398,6 @@ internal static class GuestManager
             {
                 Destroy(guest);
             }
-        }
-    }
-
-    private static ulong CountGuestFrames()
-    {
-        ulong frames = 0;
-        foreach (Guest? guest in s_guests!)
-        {
-            frames += guest?.Domain?.FrameCount ?? 0;
-        }
-
-        return frames;
-    }
-
-    /// <summary>Has a guest built in the next turns, or has it wait for memory; in that case, once more when there is news.</summary>
-    private static void Start(Guest guest)
-    {
-        switch (MemoryBalancer.Claim(guest))
-        {
-            case MemoryClaim.Waits:
-                guest.State = GuestState.Waiting;
-                break;
-            case MemoryClaim.Granted:
-                guest.IsPaused = false;
-                guest.Target = guest.Wish = guest.Record.MemoryKiB * 1024 >> Blanket.Machine.Cpu.PageShift;
-                guest.Floor = guest.Record.MinimumMemoryKiB * 1024 >> Blanket.Machine.Cpu.PageShift;
-                guest.Start = default;
-                guest.State = GuestState.Starting;
-                guest.AwaitsTurn = true;
-                LongWork.Request();
-                break;
-            default:
-                guest.StartsAgain = false;
-                guest.State = GuestState.Stopped;
-                ReportRefusal(guest);
-                guest.IsNew = false;
-                ReleaseBundle(guest);
-                break;
-        }
-    }
-
-    private static void ReportStart(Guest guest) =>
-        Log.Line("event guest-start name="u8).Text(guest.Name).Text(" domid="u8).Decimal(guest.Domain!.Id)
-            .Text(" at_us="u8).Decimal(SystemTime.Now / 1000)
-            .Text(" layer_kib="u8).Decimal(Memory.LayerFrames(CountGuestFrames()) * (Blanket.Machine.Cpu.PageSize / 1024)).End();
-
-    // With a new one nothing of what ran is lost: whoever asked is told.
-    private static void ReportRefusal(Guest guest) =>
-        Log.Line(guest.IsNew ? "event guest-refused name="u8 : "event guest-crash name="u8).Text(guest.Name)
-            .Text(guest.IsNew ? ""u8 : " reason=\"it could not be started\""u8).End();
-
-    /// <summary>Frees what a guest that will not be built again would have been built of.</summary>
-    private static void ReleaseBundle(Guest guest)
-    {
-        if (!guest.IsTransient)
-        {
-            ReleaseBootBundle();
-        }
-        else if (!CanStartAgain(guest))
-        {
-            guest.Bundle.Free();
         }
     }
 
@@ -568,7 +432,7 @@ internal static class GuestManager
             return;
         }
 
-        guest.StartsAgain = StartsAgain(action) && !MachineShutdown.IsUnderWay;
+        guest.StartsAgain = GuestStarts.StartsAgain(action) && !MachineShutdown.IsUnderWay;
         GuestTeardown.Begin(guest);
     }
 }
