@@ -20,5 +20,8 @@ while [ "$number" -lt "$nics" ]; do
 done
 "$root/lib/ld-linux-x86-64.so.2" --library-path "$root/lib" "$root/bin/iperf3" -s > /dev/null &
 server=$!
-trap 'kill "$server"' EXIT
+# In here every user is number 0, whose running instances are not this user's.
+XDG_RUNTIME_DIR=$(mktemp -d)
+export XDG_RUNTIME_DIR
+trap 'kill "$server"; rm -r "$XDG_RUNTIME_DIR"' EXIT
 "$@"

