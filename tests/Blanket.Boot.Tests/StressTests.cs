@@ -26,7 +26,7 @@ public sealed class StressTests
         string configuration = guest.WriteWithInit(
             directory, "stress", "stress.sh", string.Create(CultureInfo.InvariantCulture, $"seconds={seconds}"), programs.ToArchive(), "vcpus = 4");
         BlanketCommand run = await BlanketCommand.RunAsync(
-            directory, [configuration, "--cpus", "2"], BlanketCommand.DefaultTimeoutSeconds + (4 * seconds));
+            directory, [configuration, "--cpus", "2"], BlanketCommand.DefaultTimeoutSeconds + (8 * seconds));
         run.RequireStatus(0);
         run.RequireInLog("stress", "stress: 4 vCPUs");
         run.RequireInLog("stress", "stress: verified");

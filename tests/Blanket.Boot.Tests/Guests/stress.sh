@@ -64,6 +64,7 @@ while [ "$round" -le "$builds" ]; do
     done
     rm -r parallel
     round=$((round + 1))
+    echo "stress: build $round"
 done
 echo "stress: $round parallel builds of $(ls serial | wc -l) files equal the serial one"
 poweroff -f
