@@ -15,7 +15,7 @@ public sealed class DebianImageTests
     private const string GuestName = "debian";
 
     /// <summary>A Debian starts for minutes on Xen without hardware acceleration.</summary>
-    private const int TimeoutSeconds = 600;
+    private const int TimeoutSeconds = 1200;
 
     private const string LoginPrompt = GuestName + " login:";
 
