@@ -376,15 +376,13 @@ internal static class GuestManager
         }
 
         Log.Line("event guest-destroy name="u8).Text(guest.Name).End();
-        switch (guest.State)
+        if (guest.State is GuestState.Waiting or GuestState.Starting)
         {
-            case GuestState.Waiting:
-            case GuestState.Starting:
-                GuestStarts.Cancel(guest);
-                break;
-            default:
-                GuestTeardown.Begin(guest);
-                break;
+            GuestStarts.Cancel(guest);
+        }
+        else
+        {
+            GuestTeardown.Begin(guest);
         }
     }
 
