@@ -17,7 +17,7 @@ root=$work/root
 # The initramfs of a PV guest needs the drivers of its root and nothing else, which PV-GRUB and the kernel read faster.
 cat > "$work/before-kernel" << 'HOOK'
 set -eu
-mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/etc/initramfs-tools/hooks"
+mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/etc/initramfs-tools/hooks" "$1/etc/initramfs-tools/scripts/init-top"
 echo MODULES=list > "$1/etc/initramfs-tools/conf.d/pv-guest"
 cat > "$1/etc/initramfs-tools/hooks/pv-guest" << 'DRIVERS'
 #!/bin/sh
@@ -26,6 +26,13 @@ cat > "$1/etc/initramfs-tools/hooks/pv-guest" << 'DRIVERS'
 manual_add_modules xen_blkfront ext4 crc32c_generic
 DRIVERS
 chmod 755 "$1/etc/initramfs-tools/hooks/pv-guest"
+# In place of udev's own script, which goes through all devices, as the root's udev does again: the kernel names the root's device by itself.
+cat > "$1/etc/initramfs-tools/scripts/init-top/udev" << 'ROOT'
+#!/bin/sh
+[ "$1" = prereqs ] && exit 0
+modprobe xen_blkfront
+ROOT
+chmod 755 "$1/etc/initramfs-tools/scripts/init-top/udev"
 HOOK
 
 # Without documentation and translations.
@@ -66,6 +73,23 @@ Type=ether
 DHCP=yes
 NETWORK
 chroot "$root" systemctl --quiet enable systemd-networkd systemd-resolved
+
+# systemd gives up a console that udev has not announced after 90 s, and its login with it: a guest on a busy host takes longer.
+mkdir -p "$root/etc/systemd/system.conf.d"
+cat > "$root/etc/systemd/system.conf.d/pv-guest.conf" << MANAGER
+[Manager]
+DefaultDeviceTimeoutSec=15min
+MANAGER
+# For LVM volumes, displays and EFI variables, of which there are none.
+chroot "$root" systemctl --quiet mask e2scrub_reap.service e2scrub_all.timer modprobe@drm.service modprobe@efi_pstore.service
+# The network need not wait for udev, which comes to it last.
+echo xen_netfront > "$root/etc/modules-load.d/pv-guest.conf"
+# Hardware that a PV guest cannot have. What asks for wireless networks is systemd-networkd.
+cat > "$root/etc/modprobe.d/pv-guest.conf" << MODULES
+alias net-pf-16-proto-16-family-nl80211 off
+blacklist pcspkr
+blacklist powernow_k8
+MODULES
 ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 
 # What has to differ from guest to guest.
