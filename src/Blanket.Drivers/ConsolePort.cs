@@ -1,5 +1,6 @@
 using System;
 using System.Threading;
+using Blanket.Machine;
 
 namespace Blanket.Drivers;
 
@@ -15,8 +16,8 @@ public abstract class ConsolePort
     private ConsoleClient? _client;
     private bool _dropsInput;
 
-    // Calls of ReadOn that are not done with.
-    private int _signals;
+    // One CPU at a time passes input on, so that the bytes keep their order.
+    private SoleWorker _reading;
 
     /// <summary>The one reader, which also gets what waits.</summary>
     public ConsoleClient? Client
@@ -34,7 +35,7 @@ public abstract class ConsolePort
 
     /// <summary>
     /// Copies and sends as many bytes as there is room for. May be called with any lock held, the log's included
-    /// (<see cref="Blanket.Machine.LockClass.ConsoleOutput"/>).
+    /// (<see cref="LockClass.ConsoleOutput"/>).
     /// </summary>
     /// <returns>Bytes taken; the rest is for after <see cref="ConsoleClient.RoomAvailable"/>.</returns>
     public abstract int Send(ReadOnlySpan<byte> bytes);
@@ -42,8 +43,7 @@ public abstract class ConsolePort
     /// <summary>Passes on what waits, as far as the client takes it; for a client that takes input again. Called with no lock held.</summary>
     public void ReadOn()
     {
-        // One CPU at a time, so that the bytes keep their order; it looks again for those that find it at work.
-        if (Interlocked.Increment(ref _signals) != 1)
+        if (!_reading.TryBegin())
         {
             return;
         }
@@ -51,10 +51,10 @@ public abstract class ConsolePort
         int seen;
         do
         {
-            seen = Volatile.Read(ref _signals);
+            seen = _reading.Seen;
             PassInputOn();
         }
-        while (Interlocked.Add(ref _signals, -seen) != 0);
+        while (!_reading.TryEnd(seen));
     }
 
     /// <summary>Has what is typed from here on wait for a client, as it does from the beginning.</summary>

@@ -1,5 +1,5 @@
-using System.Threading;
 using Blanket.Core.Domains;
+using Blanket.Machine;
 
 namespace Blanket.Backends;
 
@@ -13,7 +13,7 @@ public abstract class SerialWorker
     /// <summary>Rounds of one turn: guests on other CPUs must not keep this CPU here.</summary>
     private const int MaximumRounds = 4;
 
-    private int _signals;
+    private SoleWorker _turn;
 
     private protected SerialWorker(BackendBus bus, Domain guest)
     {
@@ -40,21 +40,21 @@ public abstract class SerialWorker
     /// <summary>Says that there is news. The work is done before the outermost call of this kind on this CPU returns, or by the CPU that is at it.</summary>
     internal void Kick()
     {
-        if (Interlocked.Increment(ref _signals) == 1)
+        if (_turn.TryBegin())
         {
             Bus.Run(this);
         }
     }
 
     /// <summary>Does a turn of the work. Only for the bus, which calls it for a worker that was queued.</summary>
-    /// <returns>Whether more is to be done in another turn. Until then its signals stay, so that nobody else starts meanwhile.</returns>
+    /// <returns>Whether more is to be done in another turn. Until then its news stays, so that nobody else starts meanwhile.</returns>
     internal bool Work()
     {
         for (int round = 1; ; round++)
         {
-            int seen = Volatile.Read(ref _signals);
+            int seen = _turn.Seen;
             bool hasMore = Round();
-            if (!hasMore && Interlocked.Add(ref _signals, -seen) == 0)
+            if (!hasMore && _turn.TryEnd(seen))
             {
                 return false;
             }
@@ -70,7 +70,7 @@ public abstract class SerialWorker
     internal virtual void Abandoned()
     {
         WasAbandoned = true;
-        Volatile.Write(ref _signals, 0);
+        _turn.Abandon();
         Kick();
     }
 

@@ -46,7 +46,7 @@ public sealed class XenbusStore : InterruptHandler
     private int _received;
     private uint _lastRequest;
     private int _used;
-    private int _news;
+    private SoleWorker _turn;
     private DeviceRegisters _ring;
     private uint _port;
     private bool _isBroken = true;
@@ -170,7 +170,7 @@ public sealed class XenbusStore : InterruptHandler
     /// </summary>
     public void Process()
     {
-        if (Interlocked.Increment(ref _news) != 1)
+        if (!_turn.TryBegin())
         {
             return;
         }
@@ -178,7 +178,7 @@ public sealed class XenbusStore : InterruptHandler
         int seen;
         do
         {
-            seen = Volatile.Read(ref _news);
+            seen = _turn.Seen;
             FlushOutput();
             while (TryReceive())
             {
@@ -187,7 +187,7 @@ public sealed class XenbusStore : InterruptHandler
 
             FlushOutput();
         }
-        while (Interlocked.CompareExchange(ref _news, 0, seen) != seen);
+        while (!_turn.TryEnd(seen));
     }
 
     private bool TrySend(
