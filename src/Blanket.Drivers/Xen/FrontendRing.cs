@@ -103,9 +103,6 @@ internal sealed class FrontendRing
     /// <returns>False when one came meanwhile: take it, no notification may follow (RING_FINAL_CHECK_FOR_RESPONSES).</returns>
     public bool TryRequestEvent() => TryRequestEvent(0);
 
-    /// <summary>Asks for a notification when three quarters of what is in flight have been answered: responses that nobody waits for.</summary>
-    public bool TryRequestDelayedEvent() => TryRequestEvent((uint)(InFlight - (InFlight + 3) / 4));
-
     /// <summary>Asks for a notification when more than so many responses have not been taken; false when there are more already.</summary>
     public bool TryRequestEvent(uint delay)
     {

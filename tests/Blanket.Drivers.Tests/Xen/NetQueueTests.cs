@@ -30,6 +30,26 @@ public sealed class NetQueueTests
         Assert.Equal(bed.IdleGrants, bed.Grants.Granted);
     }
 
+    /// <summary>A sender that may have two packets under way would stand still otherwise.</summary>
+    [Fact]
+    public void The_first_of_several_packets_that_leaves_is_told()
+    {
+        Bed bed = new();
+        for (uint i = 0; i < 3; i++)
+        {
+            Assert.True(bed.Send(Bytes(100), [100], i));
+        }
+
+        NetbackPacket[] sent = [bed.Backend.Take()!, bed.Backend.Take()!, bed.Backend.Take()!];
+        Assert.True(bed.Transmit.TryRequestEvent());
+        Assert.True(bed.Backend.Answer(sent[0]));
+        Assert.False(bed.Backend.Answer(sent[1]));
+        Assert.False(bed.Transmit.TryRequestEvent());
+        Assert.Equal([0u, 1u], bed.Sent());
+        Assert.True(bed.Transmit.TryRequestEvent());
+        Assert.True(bed.Backend.Answer(sent[2]));
+    }
+
     [Fact]
     public void A_large_packet_has_extra_information_behind_its_first_slot()
     {

@@ -213,11 +213,14 @@ internal sealed class NetTransmitQueue
         return found;
     }
 
-    /// <summary>Asks for a notification when most of what is in flight has left; false when it has already.</summary>
+    /// <summary>
+    /// Asks for a notification when the next packet has left; false when one has already. Not later, which would save notifications: a backend lets go of
+    /// packets a while after it has sent them, and TCP sends no more than a few that have not left (Linux, tcp_small_queue_check).
+    /// </summary>
     public bool TryRequestEvent()
     {
         _lock.Acquire();
-        bool isIdle = _ended.Count == 0 && (!_isConnected || _ring.TryRequestDelayedEvent());
+        bool isIdle = _ended.Count == 0 && (!_isConnected || _ring.TryRequestEvent());
         _lock.Release();
         return isIdle;
     }
