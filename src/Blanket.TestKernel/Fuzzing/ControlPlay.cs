@@ -5,6 +5,9 @@ namespace Blanket.TestKernel;
 /// <summary>Random use of what controls a vCPU, and of everything that is left.</summary>
 internal static unsafe class ControlPlay
 {
+    // struct multicall_entry: op, result, six arguments.
+    private const int MulticallEntryWords = 8;
+
     /// <summary>Trap table, callbacks, stacks and bases with random contents, and back to the kernel's own.</summary>
     internal static bool Callbacks()
     {
@@ -192,15 +195,14 @@ internal static unsafe class ControlPlay
     /// <summary>A batch of calls, those of the other plays among them.</summary>
     internal static bool Multicall()
     {
-        const int entrySize = 8;
         ulong* entries = (ulong*)(VcpuRegion.Current->Scratch + 2048);
         MmuUpdate* requests = (MmuUpdate*)VcpuRegion.Current->Scratch;
         uint count = 1 + Dice.Below(16);
         for (uint i = 0; i < count; i++)
         {
-            ulong* entry = entries + i * entrySize;
+            ulong* entry = entries + i * MulticallEntryWords;
             entry[1] = 0xdead;
-            for (int word = 2; word < entrySize; word++)
+            for (int word = 2; word < MulticallEntryWords; word++)
             {
                 entry[word] = Dice.Interesting();
             }
@@ -245,11 +247,35 @@ internal static unsafe class ControlPlay
         }
 
         ulong address = Dice.Once(16) ? Pool.AnyAddress() : (ulong)entries;
-        bool result = Hypercall.Invoke(HypercallNumber.Multicall, address, Dice.Once(30) ? Dice.Interesting() : count) == 0;
+        ulong length = Dice.Once(30) ? Dice.Interesting() : count;
+        if (Trap.Call(&HoldsIret, address, length) != 0)
+        {
+            return false;
+        }
+
+        bool result = Hypercall.Invoke(HypercallNumber.Multicall, address, length) == 0;
 
         // A batch that is longer than what was written for it goes on with words that may mean anything.
         Trap.Register();
         return result;
+    }
+
+    /// <summary>
+    /// Whether HYPERVISOR_iret is in a batch, which would be the end of the kernel. Not among what was written for it, but it may be elsewhere: a part of a
+    /// time stamp can have its number. Traps where the hypervisor cannot read on either.
+    /// </summary>
+    private static ulong HoldsIret(ulong batch, ulong length)
+    {
+        ulong* entry = (ulong*)batch;
+        for (uint i = 0; i < (uint)length; i++, entry += MulticallEntryWords)
+        {
+            if (*entry == HypercallNumber.Iret)
+            {
+                return 1;
+            }
+        }
+
+        return 0;
     }
 
     /// <summary>An address that the hypervisor may write to without harm to the kernel.</summary>
