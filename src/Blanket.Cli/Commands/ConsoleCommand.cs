@@ -26,6 +26,18 @@ internal static class ConsoleCommand
         return command;
     }
 
+    private static async Task<NetworkStream> OpenLineAsync(Instance instance, string guest, CancellationToken cancellation)
+    {
+        try
+        {
+            return await SocketClient.ConnectAsync(instance.ConsoleSocket(guest), cancellation).ConfigureAwait(false);
+        }
+        catch (SocketException)
+        {
+            throw new InputException($"instance {instance.Name} has no console of {guest}");
+        }
+    }
+
     private static async Task<int> ConnectAsync(Instance instance, string guest, Report report, CancellationToken cancellation)
     {
         if (!GuestName.IsValid(guest))
@@ -33,17 +45,7 @@ internal static class ConsoleCommand
             throw new InputException($"{guest} is no name of a guest");
         }
 
-        using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(instance.ConsoleSocket(guest)), cancellation).ConfigureAwait(false);
-        }
-        catch (SocketException)
-        {
-            throw new InputException($"instance {instance.Name} has no console of {guest}");
-        }
-
-        await using NetworkStream line = new(socket, ownsSocket: false);
+        await using NetworkStream line = await OpenLineAsync(instance, guest, cancellation).ConfigureAwait(false);
         if (!Terminal.IsPresent)
         {
             await using Stream input = Console.OpenStandardInput();

@@ -41,11 +41,9 @@ public sealed class LineParts(Instance instance) : GuestParts
 
     private async Task<string> AskAsync(string request, CancellationToken cancellation)
     {
-        using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(instance.ConsolesSocket), cancellation).ConfigureAwait(false);
-            await using NetworkStream line = new(socket, ownsSocket: false);
+            await using NetworkStream line = await SocketClient.ConnectAsync(instance.ConsolesSocket, cancellation).ConfigureAwait(false);
             await using StreamWriter writer = new(line) { AutoFlush = true };
             await writer.WriteLineAsync(request.AsMemory(), cancellation).ConfigureAwait(false);
             using StreamReader reader = new(line);

@@ -56,15 +56,12 @@ public sealed class ManagementClient : IDisposable
     public static async Task<ManagementClient> ConnectAsync(Instance instance, Action waits, CancellationToken cancellation)
     {
         IDisposable turn = await instance.TakeTurnAsync(waits, cancellation).ConfigureAwait(false);
-        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(instance.ManagementSocket), cancellation).ConfigureAwait(false);
-            return new ManagementClient(new NetworkStream(socket, ownsSocket: true), turn);
+            return new ManagementClient(await SocketClient.ConnectAsync(instance.ManagementSocket, cancellation).ConfigureAwait(false), turn);
         }
         catch (Exception e) when (e is SocketException or OperationCanceledException)
         {
-            socket.Dispose();
             turn.Dispose();
             if (e is SocketException)
             {

@@ -28,21 +28,22 @@ internal sealed class QmpConnection : IDisposable
     /// <exception cref="HostException">Nobody listens there.</exception>
     internal static async Task<QmpConnection> OpenAsync(string path, CancellationToken cancellation)
     {
-        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellation).ConfigureAwait(false);
-        }
-        catch (SocketException e)
-        {
-            socket.Dispose();
-            throw new HostException($"QEMU does not listen on {path}: {e.Message}");
-        }
-
-        QmpConnection connection = new(new NetworkStream(socket, ownsSocket: true));
+        QmpConnection connection = new(await OpenStreamAsync(path, cancellation).ConfigureAwait(false));
         await connection.ReadAsync(cancellation).ConfigureAwait(false);
         await connection.ExecuteAsync("qmp_capabilities", null, cancellation).ConfigureAwait(false);
         return connection;
+    }
+
+    private static async Task<NetworkStream> OpenStreamAsync(string path, CancellationToken cancellation)
+    {
+        try
+        {
+            return await SocketClient.ConnectAsync(path, cancellation).ConfigureAwait(false);
+        }
+        catch (SocketException e)
+        {
+            throw new HostException($"QEMU does not listen on {path}: {e.Message}");
+        }
     }
 
     /// <summary>Executes a command.</summary>
