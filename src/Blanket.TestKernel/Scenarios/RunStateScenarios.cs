@@ -16,7 +16,6 @@ internal static unsafe class RunStateScenarios
 
     private static VcpuRunStateInfo s_area;
     private static bool s_isObserved;
-    private static bool s_hasRun;
 
     /// <summary>Whether a vCPU that starts is this scenario's.</summary>
     internal static bool IsObserved => s_isObserved;
@@ -34,7 +33,6 @@ internal static unsafe class RunStateScenarios
         ulong area = (ulong)Unsafe.AsPointer(ref s_area);
         Report.Equal("register_runstate_memory_area"u8, Hypercall.Vcpu(VcpuOp.RegisterRunStateMemoryArea, 1, &area), 0);
         Vcpus.Start(1);
-        AwaitDown();
         Await("it went down"u8, Offline);
         Report.Equal("up"u8, Hypercall.Vcpu(VcpuOp.Up, 1, null), 0);
         Await("it waits"u8, Blocked);
@@ -56,7 +54,6 @@ internal static unsafe class RunStateScenarios
     /// <summary>What the second vCPU does: goes down, and when it is up again, waits for an event that never comes.</summary>
     internal static void RunSecondary()
     {
-        Volatile.Write(ref s_hasRun, true);
         Hypercall.Vcpu(VcpuOp.Down, VcpuRegion.Current->Number, null);
         while (true)
         {
@@ -65,18 +62,10 @@ internal static unsafe class RunStateScenarios
         }
     }
 
-    /// <summary>Before it has gone down by itself, its area says the same of the time before it came up, and to bring it up would do nothing.</summary>
-    private static void AwaitDown()
-    {
-        for (int i = 0; i < Turns && (!Volatile.Read(ref s_hasRun) || Hypercall.Vcpu(VcpuOp.IsUp, 1, null) != 0); i++)
-        {
-            Domain.Yield();
-        }
-    }
-
+    // Before it has run, its area says that it is down as well, and to bring it up would do nothing.
     private static void Await(ReadOnlySpan<byte> what, int state)
     {
-        for (int i = 0; i < Turns && Volatile.Read(ref s_area.State) != state; i++)
+        for (int i = 0; i < Turns && (Volatile.Read(ref s_area.State) != state || Volatile.Read(ref s_area.TimeRunning) == 0); i++)
         {
             Domain.Yield();
         }
